@@ -128,10 +128,16 @@ def test_after_the_last_row_checkpointing_is_tried_and_then_the_error_is_told(
 
 
 def test_the_micro_batch_is_halved_before_activations_are_computed_again(asked: RunSpec) -> None:
-    assert next_oom_fallback(edit(asked, {"training.micro_batch": 4})) == ("training.micro_batch", 2)  # pyright: ignore[reportArgumentType]
-    odd = edit(asked, {"training.batch_size": 18, "training.micro_batch": 9})
-    assert next_oom_fallback(odd) == ("training.micro_batch", 3)  # pyright: ignore[reportArgumentType]
-    assert next_oom_fallback(edit(asked, {"training.micro_batch": 1})) == ("training.gradient_checkpointing", True)  # pyright: ignore[reportArgumentType]
-    some = edit(asked, {"training.micro_batch": 1, "training.gradient_checkpointing": True, "training.recompute_every": 4})
-    assert next_oom_fallback(some) == ("training.recompute_every", 1)  # pyright: ignore[reportArgumentType]
-    assert next_oom_fallback(edit(some, {"training.recompute_every": 1})) is None  # pyright: ignore[reportArgumentType]
+    def after(changes: dict[str, Any], cuda: bool = False) -> tuple[str, Any] | None:
+        return next_oom_fallback(edit(asked, changes), cuda)  # pyright: ignore[reportArgumentType]
+
+    alone = {"training.micro_batch": 1}
+    assert after({"training.micro_batch": 4}) == ("training.micro_batch", 2)
+    assert after({"training.batch_size": 18, "training.micro_batch": 9}) == ("training.micro_batch", 3)
+    assert after(alone) == ("training.gradient_checkpointing", True)
+    some = {**alone, "training.gradient_checkpointing": True, "training.recompute_every": 4}
+    assert after(some) == ("training.recompute_every", 1)
+    every = {**some, "training.recompute_every": 1}
+    assert after(every) is None
+    assert after(every, cuda=True) == ("training.activation_offloading", True)
+    assert after({**every, "training.activation_offloading": True}, cuda=True) is None

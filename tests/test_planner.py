@@ -409,12 +409,23 @@ def test_what_does_not_fit_says_so_with_settings_that_do() -> None:
 
 
 def test_alternatives_begin_with_what_costs_least_and_each_does_fit() -> None:
-    made = plan(
-        QWEN3B, "RTX 3060", training={"micro_batch": 32, "batch_size": 32, "gradient_checkpointing": True, "packing": False}
-    )
+    fixed = {"micro_batch": 32, "batch_size": 32, "gradient_checkpointing": True, "packing": False}
+    made = plan(QWEN3B, "RTX 3060", training={**fixed, "activation_offloading": False})
     assert not made.fits
     assert made.alternatives[0].change == "micro_batch 1"
     assert made.alternatives[0].changes == {"training.micro_batch": 1}
+
+
+def test_inputs_of_layers_wait_in_ram_only_where_the_run_does_not_fit_otherwise() -> None:
+    fixed = {"micro_batch": 32, "batch_size": 32, "gradient_checkpointing": True, "packing": False}
+    roomy, short = (plan(QWEN3B, gpu, training=fixed) for gpu in ("RTX 4090", "RTX 3060"))
+    assert roomy.spec.training.activation_offloading is False
+    assert short.fits
+    assert short.spec.training.activation_offloading is True
+    assert "does not fit" in decided(short, "training.activation_offloading").reason
+    assert dict(short.ram.stages)["training"] - dict(roomy.ram.stages)["training"] > 36 * 32 * 512 * 2048 * 2
+    little_ram = replace(probe("RTX 3060"), assumed=False, ram_free=4 * GIB)
+    assert not plan(QWEN3B, machine=little_ram, training=fixed).fits
 
 
 def test_when_no_one_change_suffices_several_are_offered_together() -> None:

@@ -97,16 +97,18 @@ def test_a_shorter_row_is_offered_as_long_as_fits_and_not_where_it_leaves_out_ha
     lengths[:100] = np.linspace(1000, 4000, 100)
     base, gpu = "meta-llama/Llama-3.1-8B-Instruct", "RTX 4060"
     rows = Rows(lengths, int(lengths.sum() * 0.7), lengths[500:600], answer=120)
-    made = plan(base, gpu, rows)
+    assert plan(base, gpu, rows).fits, "with the inputs of layers in RAM"
+    kept = {"training": {"activation_offloading": False}}
+    made = plan(base, gpu, rows, **kept)
     assert not made.fits
     (offered,) = [item for item in made.alternatives if "data.max_length" in item.changes]
     length = offered.changes["data.max_length"]
     assert offered.cost == f"{rows.over(length)} rows over-long"
     next_longer = int(min(value for value in lengths if value > length + 60))
-    assert plan(base, gpu, rows, data={"train": "r.jsonl", "max_length": length}).fits
-    assert not plan(base, gpu, rows, data={"train": "r.jsonl", "max_length": next_longer}).fits
+    assert plan(base, gpu, rows, data={"train": "r.jsonl", "max_length": length}, **kept).fits
+    assert not plan(base, gpu, rows, data={"train": "r.jsonl", "max_length": next_longer}, **kept).fits
     many = replace(rows, lengths=np.where(lengths == 300, 3900, lengths))
-    assert not [item for item in plan(base, gpu, many).alternatives if "data.max_length" in item.changes]
+    assert not [item for item in plan(base, gpu, many, **kept).alternatives if "data.max_length" in item.changes]
 
 
 @pytest.mark.slow

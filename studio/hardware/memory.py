@@ -31,6 +31,8 @@ TRAINED_HEAD_LOGIT = 14
 """Bytes a logit takes where the head is trained: in 16 bit, then in 32 bit with its log-softmax and gradient."""
 STREAM = 3.5
 """Hidden states that a further stream keeps in a layer, to be predicted and corrected (Gemma 3n)."""
+OFFLOADED = 3
+"""Inputs of layers on the GPU at a time where they wait in RAM: one in use, one on its way, and the first of a copy."""
 LOGITS_PER_CHUNK = {"cpu": 1 << 24, "cuda": 1 << 26}
 """Logits made at once: the head and its loss work through the scored tokens in chunks (as `studio.training.head`)."""
 
@@ -177,16 +179,31 @@ def trained_parameters(dims: ModelDims, config: MemoryConfig) -> int:
     return adapter + dims.whole_parameters(config.whole)
 
 
+def input_bytes(dims: ModelDims, config: MemoryConfig) -> int:
+    """Bytes of a layer's input a token."""
+    each = 4 if config.trainer.prepared else width(config.dtype)
+    return each * dims.hidden * dims.streams
+
+
+def offloaded_bytes(dims: ModelDims, config: MemoryConfig) -> int:
+    """Bytes of RAM that the inputs of layers take which wait there: pinned memory comes in powers of two."""
+    if not (config.offloaded and config.checkpointing):
+        return 0
+    each = config.tokens * input_bytes(dims, config)
+    return config.recomputed(dims.layers) * (1 << (each - 1).bit_length())
+
+
 def activation_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     """Bytes kept between forward and backward: tokens x layers x `layer_bytes`.
 
-    With gradient checkpointing (Chen et al. 2016) a layer that is computed again keeps only its input, 2 h a token in 16 bit.
+    With gradient checkpointing (Chen et al. 2016) a layer that is computed again keeps only its input, 2 h a token in 16 bit;
+    where inputs wait in RAM, `OFFLOADED` of them are on the GPU at a time.
     Each stream counts, and the embeddings a layer has for itself, p of them, with the norm in 32 bit that they come from.
     Any other layer keeps its experts, too, if they are quantised or adapted (`expert_bytes`).
     """
     again = config.recomputed(dims.layers)
-    each = 4 if config.trainer.prepared else width(config.dtype)
-    inputs = 0 if config.trainer.offloaded else again * each * dims.hidden * dims.streams
+    here = 0 if config.trainer.offloaded else min(again, OFFLOADED) if config.offloaded else again
+    inputs = here * input_bytes(dims, config)
     if dims.per_layer:
         inputs += dims.layers * (dims.per_layer * (width(config.dtype) + 4) + 8)
     whole = dims.layers - again

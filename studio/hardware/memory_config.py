@@ -64,6 +64,8 @@ class MemoryConfig:
     """Adapters that share an input, and gated feed-forwards, are one function each (as `studio.training.fused`)."""
     reuse_dequantized: bool = False
     """A 4-bit weight unpacked to compute a layer again is kept for its backward pass; only where layers are fused."""
+    offloaded: bool = False
+    """With checkpointing, the inputs of layers wait in RAM."""
     varlen: bool = False
     """Packed rows attend in one kernel, whose output is kept once; row by row it is also joined."""
     row: int = 0

@@ -151,6 +151,8 @@ def _reasons(dims: ModelDims, config: MemoryConfig, device: str) -> dict[str, st
 
 def _kept_activations(dims: ModelDims, config: MemoryConfig) -> str:
     again = config.recomputed(dims.layers)
+    if again and config.offloaded:
+        return "the inputs of layers wait in RAM"
     if not again:
         return "everything the backward pass uses is kept"
     if again == dims.layers:

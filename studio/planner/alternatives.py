@@ -58,6 +58,8 @@ def _steps(spec: RunSpec, case: Case) -> Iterator[tuple[str, dict[str, Any], str
         yield "gradient checkpointing", {"training.gradient_checkpointing": True}, "the same result, about a third slower"
     if (training.recompute_every or 1) > 1:
         yield "every layer recomputed", {"training.recompute_every": 1}, "the same result, slower"
+    if training.activation_offloading is False and case.cuda:
+        yield "activation offloading", {"training.activation_offloading": True}, "the same result"
     if spec.model.attention == "eager" and not case.dims.only_eager:
         yield "sdpa attention", {"model.attention": "sdpa"}, "the same result"
     if spec.model.dtype == "fp32" and case.cuda:

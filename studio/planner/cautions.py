@@ -115,7 +115,7 @@ def tight(spec: ResolvedSpec, case: Case, memory: Memory) -> Iterator[str]:
     said = f"tight: {planned} is planned for, and an estimate may be 5 % short"
     if ease := _ease(spec, case, memory):
         said += f"; {ease} leaves more"
-    yield f"{said}. {_when_short(spec)}"
+    yield f"{said}. {_when_short(spec, case)}"
 
 
 def _ease(spec: ResolvedSpec, case: Case, memory: Memory) -> str:
@@ -124,13 +124,13 @@ def _ease(spec: ResolvedSpec, case: Case, memory: Memory) -> str:
     def needed(field: str, value: object) -> int:
         return fitting.fit(edit(spec, {field: value}), case).memory.total
 
-    step = next_oom_fallback(spec)
+    step = next_oom_fallback(spec, case.cuda)
     while step:
         field, value = step
         if needed(field, value) < memory.total:
             return field if value is True else f"{field} {value}"
         spec = edit(spec, {field: value})
-        step = next_oom_fallback(spec)
+        step = next_oom_fallback(spec, case.cuda)
     if spec.model.quantization == "none" and not needs_exact_base(spec):
         return "model.quantization nf4"
     rows, wanted, budget = case.rows.longest_in_rows, spec.data.max_length, case.machine.memory_budget
@@ -142,9 +142,9 @@ def _ease(spec: ResolvedSpec, case: Case, memory: Memory) -> str:
     return f"data.max_length {length} ({plural(lost, 'row')} over-long)" if easy else "a smaller base model"
 
 
-def _when_short(spec: ResolvedSpec) -> str:
+def _when_short(spec: ResolvedSpec, case: Case) -> str:
     """What becomes of a run whose memory does not suffice after all."""
-    if next_oom_fallback(spec):
+    if next_oom_fallback(spec, case.cuda):
         return "A run that runs out of memory goes on with less at once"
     return "It computes no more at once than it must already: a run that runs out of memory fails"
 

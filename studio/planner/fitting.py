@@ -201,6 +201,9 @@ def _longest(case: Case) -> int:
 def _best(spec: RunSpec, case: Case, length: int) -> Fit:
     ways = list(_candidates(spec, case, length))
     fitting = [way for way in ways if way.memory.total <= case.machine.memory_budget]
+    if not fitting and case.cuda and spec.training.activation_offloading is None:
+        ways += (way for way in _candidates(spec, case, length, offload=True) if _fits_in_ram(case, way))
+        fitting = [way for way in ways if way.memory.total <= case.machine.memory_budget]
     if not fitting:
         return min(ways, key=lambda fit: fit.memory.total)
     if case.cuda:
@@ -208,6 +211,11 @@ def _best(spec: RunSpec, case: Case, length: int) -> Fit:
     fastest = min(way.seconds for way in fitting)
     simplest = next(way for way in fitting if way.seconds <= NEAR * fastest)
     return _enough_at_once(simplest, fitting) if case.cuda else simplest
+
+
+def _fits_in_ram(case: Case, way: Fit) -> bool:
+    """Whether what waits in RAM leaves half of it; another machine is taken to have enough."""
+    return case.machine.assumed or memory.offloaded_bytes(case.dims, way.peak) <= case.machine.ram_free // 2
 
 
 def _with_some_left(fitting: list[Fit], budget: int) -> list[Fit]:
@@ -225,7 +233,7 @@ def _enough_at_once(chosen: Fit, fitting: list[Fit]) -> Fit:
     return next((way for way in larger if way.peak.tokens >= CARD_TOKENS), larger[-1])
 
 
-def _candidates(spec: RunSpec, case: Case, length: int) -> Iterator[Fit]:
+def _candidates(spec: RunSpec, case: Case, length: int, offload: bool = False) -> Iterator[Fit]:
     """Every allowed way, the simpler before the more sparing: 16 bit before nf4, keeping before computing again."""
     training, size = spec.training, batch_size(spec, case)
     held = (spec.model.quantization,) if spec.model.quantization else ("none",) if needs_exact_base(spec) else BASES
@@ -235,14 +243,15 @@ def _candidates(spec: RunSpec, case: Case, length: int) -> Iterator[Fit]:
         for every in recomputing.choices(spec, case.dims.layers):
             for unpack in recomputing.unpacking(spec, quantization, every):
                 for micro in micros:
-                    yield candidate(spec, case, quantization, every, micro, length, packing, unpack)
+                    yield candidate(spec, case, quantization, every, micro, length, packing, unpack, offload)
 
 
 def candidate(
     spec: RunSpec, case: Case, quantization: str, every: int, micro: int, length: int, packing: bool,
-    unpack: bool | None = None,
+    unpack: bool | None = None, offload: bool = False,
 ) -> Fit:  # fmt: skip
-    """One way to do the run, with its memory and speed. every: one layer of so many is computed again; 0: none."""
+    """One way to do the run, with its memory and speed. every: one layer of so many is computed again; 0: none. offload:
+    their inputs wait in RAM, unless the spec says otherwise."""
     unpack = recomputing.unpacking(spec, quantization, every)[0] if unpack is None else unpack
     batch = batch_size(spec, case)
     per_row = case.rows.per_row
@@ -266,6 +275,7 @@ def candidate(
         answer_length=min(length + longest_answer(spec, case), max(length, case.positions)),
         fused=recomputing.fused(spec, quantization),
         reuse_dequantized=unpack,
+        offloaded=case.cuda and recomputing.offloading(spec, every, offload),
     )
     peak = replace(peak, answer_rows=_answer_rows(case, peak, MANY if peak.sampled_by == "model" else BATCH))
     typical = _typical(case, peak, micro, batch, packing)

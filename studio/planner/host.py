@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from studio.export.resources import RUNTIME
-from studio.hardware.memory import GIB, width
+from studio.hardware.memory import GIB, offloaded_bytes, width
 from studio.hardware.peak import Memory
 from studio.planner.disk import label, merges, own_width
 from studio.planner.fitting import Case
@@ -29,7 +29,8 @@ def ram_of(spec: ResolvedSpec, case: Case, memory: Memory, teacher: TeacherEstim
 
 def _stages(spec: ResolvedSpec, case: Case, memory: Memory) -> Iterator[tuple[str, int]]:
     largest = max(case.dims.embedding, max(inputs * outputs for inputs, outputs in case.dims.linears.values()))
-    yield "training", CUDA_PROCESS + 2 * 2 * largest if case.cuda else memory.total
+    waiting = offloaded_bytes(case.dims, memory.config)
+    yield "training", CUDA_PROCESS + 2 * 2 * largest + waiting if case.cuda else memory.total
     every, own = case.dims.parameters, own_width(case)
     checked = every * width(spec.model.dtype)
     for target in spec.export:

@@ -26,7 +26,9 @@ def _chosen_with(spec: RunSpec, case: Case, chosen: Fit, part: str, value: Any) 
     """The run with one thing held otherwise: all else as chosen, or if that does not fit, whatever fits with it."""
     held = value if part == "quantization" else chosen.quantization
     every = value if part == "checkpointing" else chosen.recompute_every
-    alike = fitting.candidate(spec, case, held, every, chosen.micro_batch, chosen.max_length, chosen.packing)
+    alike = fitting.candidate(
+        spec, case, held, every, chosen.micro_batch, chosen.max_length, chosen.packing, offload=chosen.peak.offloaded
+    )
     if alike.memory.total <= case.machine.memory_budget:
         return alike
     changes: dict[str, Any] = {"data.max_length": chosen.max_length}

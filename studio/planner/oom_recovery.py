@@ -19,12 +19,13 @@ def recover_from_oom(folder: RunFolder, spec: ResolvedSpec, problem: OutOfMemory
     Raises `problem` if there is none left.
     """
     problem.__context__ = None  # its traceback holds the tensors that filled the memory
-    found = next_oom_fallback(spec)
+    plan = PlanRecord.read(folder.plan)
+    found = next_oom_fallback(spec, cuda=plan.device == "cuda")
     if found is None:
         raise problem
     field, value = found
     changed = edit(spec, {field: value})
-    PlanRecord.read(folder.plan).with_change(field, value, problem.message).write(folder.plan)
+    plan.with_change(field, value, problem.message).write(folder.plan)
     RunLock.read(folder.lock).model_copy(update={"fingerprint": fingerprint(changed)}).write(folder.lock)
     folder.write_spec(changed)
     message = f"{problem.message}. Going on from the last checkpoint {describe(spec, field, value)}"
@@ -32,9 +33,9 @@ def recover_from_oom(folder: RunFolder, spec: ResolvedSpec, problem: OutOfMemory
     return changed
 
 
-def next_oom_fallback(spec: ResolvedSpec) -> tuple[str, Any] | None:
+def next_oom_fallback(spec: ResolvedSpec, cuda: bool) -> tuple[str, Any] | None:
     """The field to change and its new value: the micro-batch halved, or less where half of it does not divide the batch; then
-    gradient checkpointing, then of every layer; None if all are used up."""
+    gradient checkpointing, then of every layer, then on a GPU (`cuda`) with their inputs in RAM; None if all are used up."""
     training = spec.training
     rows, batch = training.micro_batch, training.batch_size
     if rows > 1:
@@ -43,6 +44,8 @@ def next_oom_fallback(spec: ResolvedSpec) -> tuple[str, Any] | None:
         return "training.gradient_checkpointing", True
     if training.recompute_every > 1:
         return "training.recompute_every", 1
+    if cuda and not training.activation_offloading:
+        return "training.activation_offloading", True
     return None
 
 
@@ -51,5 +54,7 @@ def describe(spec: ResolvedSpec, field: str, value: object) -> str:
     if field == "training.micro_batch":
         rows = f"{value} instead of {spec.training.micro_batch} rows at once"
         return f"with {rows}; the effective batch stays {spec.training.batch_size}, and so does the result"
+    if field == "training.activation_offloading":
+        return "with the inputs of layers in RAM: the same result"
     layers = " of every layer" if field == "training.recompute_every" else ""
     return f"with gradient checkpointing{layers}: slower, the same result"

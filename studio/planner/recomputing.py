@@ -27,6 +27,12 @@ def unpacking(spec: RunSpec, quantization: str, every: int) -> tuple[bool, ...]:
     return (True, False) if given is None else (given,)
 
 
+def offloading(spec: RunSpec, every: int, needed: bool) -> bool:
+    """Whether the inputs of layers wait in RAM, on a GPU. needed: the run does not fit otherwise."""
+    given = spec.training.activation_offloading
+    return every > 0 and (needed if given is None else given)
+
+
 def fused(spec: RunSpec, quantization: str) -> bool:
     """Whether adapted layers are computed together."""
     return spec.training.fused_adapters is not False and optimizations.fused(spec.adapter, quantization).on

@@ -89,8 +89,9 @@ def resolve(
     cutting.decide(draft, rows, case, chosen)
     _decide_layout(draft, case, chosen)
     for optimization in optimizations.decide(
-        spec.adapter, spec.training, chosen.quantization, chosen.checkpointing, chosen.peak.reuse_dequantized
-    ):
+        spec.adapter, spec.training, chosen.quantization, machine.device, chosen.checkpointing, chosen.peak.reuse_dequantized,
+        chosen.peak.offloaded,
+    ):  # fmt: skip
         draft.settle(f"training.{optimization.field}", optimization.on, optimization.reason, optimization.otherwise)
     learning.decide(draft, case)
     sampling.decide(draft, case)

@@ -79,6 +79,8 @@ def fit(base: nn.Module, tokenizer: PreTrainedTokenizerBase, job: TrainingJob, r
             reporter.event(
                 events.Note(message=f"slower than usual: {loss_model.path}. A faster way was refused: {refused[0].reason}")
             )
+        for field, reason in loss_model.left.items():
+            reporter.event(events.Note(message=f"training.{field} is not used: {reason}"))
         for reason, count in loss_model.fusion.refused.items():
             reporter.event(events.Note(message=f"{plural(count, 'adapter')} computed alone: {reason}"))
         loss_model.references = reference_scores.references(loss_model, run, reporter)

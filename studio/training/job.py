@@ -69,6 +69,11 @@ class TrainingJob:
         """Rows to train on: preference pairs count once."""
         return len(self.train) // self.train.per_row
 
+    @property
+    def offloads(self) -> bool:
+        """Whether inputs of layers that are computed again wait in RAM: on a GPU only, for elsewhere they are there."""
+        return self.device == "cuda" and self.training.gradient_checkpointing and self.training.activation_offloading
+
 
 @dataclass(frozen=True)
 class TrainingResult:

@@ -1,27 +1,19 @@
-"""A model made ready to train: adapter on, the fastest exact way of computing its loss chosen and checked, and undone after.
-
-Which attention and which head a model needs is its own business: sliding windows, soft caps, scaled logits, recurrent
-layers. So fast paths are not trusted but tried, on two short rows of the data, against the model's own forward and backward
-pass on each row alone. The first that gives the same losses and the same gradient is used.
-"""
+"""A model made ready to train: adapter on, its loss computed by the fastest exact path (`choosing`), and undone after."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studio.core.text import shorten
-from studio.training import adapters, attention, fusing, initial, noise, score_head
+from studio.training import adapters, attention, choosing, fusing, initial, noise, recomputing, score_head
 from studio.training.batches import Batch, Tokens, batch, first_rows, in_order_of_length
 from studio.training.guards import StepInProgress
 from studio.training.job import TrainingJob
-from studio.training.layouts import Item, MicroBatch, pack, pack_shared, pad_rows
-from studio.training.loss_path import LossPath, Refusal, probe_rows
+from studio.training.layouts import MicroBatch
+from studio.training.loss_path import LossPath, Refusal
 from studio.training.methods.distil import Distil
 from studio.training.methods.method import Scored
 from studio.training.modes import evaluating
@@ -31,15 +23,6 @@ from studio.training.teacher_logprobs import TeacherLogprobs
 
 if TYPE_CHECKING:
     import torch
-
-
-@dataclass(frozen=True)
-class _Expected:
-    """What the model's own forward and backward pass gives for the probe rows."""
-
-    losses: list[float]
-    gradient: float
-    """Norm of the adapter's gradient of the sum of the losses."""
 
 
 class LossModel:
@@ -53,13 +36,13 @@ class LossModel:
         self.model = adapters.attach(base, job.adapter, job.training.seed, start=job.start)
         if job.training.method.scores:
             score_head.add(base, job.training.seed)
-        if job.training.gradient_checkpointing:  # not re-entrant: gradients reach the adapter without any at the input
-            base.activation_checkpointing_enable(
-                activation_checkpointing_kwargs={"use_reentrant": False}, every_n_layers=job.training.recompute_every
-            )
+        if job.training.gradient_checkpointing:
+            recomputing.enable(base, job.training.recompute_every, job.offloads)
         self.logit_transform = head.logit_transform(base.config.get_text_config())
         self.path = LossPath(self.own_attention, False, False)
         self.fusion = fusing.Fusion()
+        self.left: dict[str, str] = {}
+        """Optimizations by field that were tried and are not used, with the reason."""
         self.noise = noise.Noise(base.get_input_embeddings(), job.training.neftune)
         if job.adapter.kind == "eva" and job.start is None:
             training = job.training
@@ -204,114 +187,41 @@ class LossModel:
 
         Running out of memory, and errors after which the device answers nothing more, are raised, not refused.
         """
-        attention.register()
-        refused: list[Refusal] = []
-        with evaluating(self.model):
-            rows = probe_rows(self.job.train, self._may_share())
-            self._use(LossPath(self.own_attention, False, False))
-            with fusing.watching(self.model) as layers:
-                losses = [self.loss(pad_rows([row])).item() for row in rows]
-            expected = _Expected(losses, self._gradient([pad_rows([row]) for row in rows]))
-            self._fuse(layers, rows, expected)
-            for path in self._paths():
-                self._use(path)
-                reason = self._difference(rows, expected)
-                if not reason:
-                    return refused
-                refused.append(Refusal(path, reason))
-        self._use(LossPath(self.own_attention, False, False))
-        return refused
+        return choosing.choose(self)
 
-    def _fuse(self, layers: list[list[Any]], rows: list[Item], expected: _Expected) -> None:
-        """Compute adapted layers together, unless that is off or changes a loss or the gradient."""
-        training = self.job.training
-        if not training.fused_adapters:
-            return
-        self.fusion = fusing.fuse(self.model, layers, reuse=training.reuse_dequantized)
-        if reason := self._difference(rows, expected):
-            self.fusion.undo()
-            self.fusion = fusing.Fusion(refused={reason: sum(map(len, layers))})
-
-    def _paths(self) -> Iterator[LossPath]:
-        import torch
-
-        training, head = self.job.training, self.base.get_output_embeddings()
-        trained_only = training.loss_on_labels_only and type(head) is torch.nn.Linear and not head.weight.requires_grad
-        names = attention.choices(self.base, self.job.device, self.job.dtype)
-        if training.packing and training.varlen_attention and self._may_share():
-            for name in filter(attention.is_own, names):
-                yield LossPath(name, trained_only, packed=True, shared=True)
-        for packed in [True, False] if training.packing else [False]:
-            for name in names if training.varlen_attention else names[-1:]:
-                yield LossPath(name, trained_only, packed)
-            if trained_only:
-                yield LossPath(self.own_attention, False, packed)
-
-    def _may_share(self) -> bool:
-        """Whether answers to one prompt come together, and its states are the same for each of them: noise would differ."""
-        training = self.job.training
-        return (
-            training.shared_prompts
-            and training.method.several_answers
-            and not training.neftune
-            and not self.job.adapter.dropout
-        )
-
-    def _use(self, path: LossPath) -> None:
+    def use(self, path: LossPath) -> None:
+        """Compute losses by this path from here on."""
         self.path = path
         if self.base.config._attn_implementation != path.attention:
             self.base.set_attn_implementation(path.attention)
 
-    def _difference(self, rows: list[Item], expected: _Expected) -> str:
-        """Why the path in use may not be trusted; empty if each row's loss is the same beside the others as it is alone, and
-        so is the adapter's gradient."""
-        import torch
+    def use_own(self) -> None:
+        """Compute losses as the model itself does."""
+        self.use(LossPath(self.own_attention, False, False))
 
-        exact = self.job.dtype == "fp32"
-        try:
-            for index, (loss, (ids, _)) in enumerate(zip(expected.losses, rows, strict=True)):
-                beside = [(ids, mask & (index == other)) for other, (ids, mask) in enumerate(rows)]
-                actual = self.loss(self._probe(beside)).item()
-                if not abs(actual - loss) <= (1e-3 if exact else 2e-2) * max(len(ids) - 1.0, abs(loss)):
-                    return f"its losses differ ({actual:.3g} instead of {loss:.3g})"
-            norm = self._gradient([self._probe(rows)])
-        except (torch.OutOfMemoryError, torch.AcceleratorError):
-            raise
-        except (RuntimeError, ValueError, TypeError, NotImplementedError, AttributeError) as error:
-            return shorten(f"{type(error).__name__}: {error}".partition("\n")[0], 200)
-        if not abs(norm - expected.gradient) <= (2e-3 if exact else 5e-2) * expected.gradient:
-            return f"its gradient differs (norm {norm:.3g} instead of {expected.gradient:.3g})"
-        return ""
-
-    def _probe(self, rows: list[Item]) -> MicroBatch:
-        """The probe rows as the path in use lays them out; of shared prompts the first two are answers to one."""
-        if self.shared:
-            return pack_shared([rows[:2], *([row] for row in rows[2:])])
-        return (pack if self.packed else pad_rows)(rows, self.pad)
-
-    def _gradient(self, micro_batches: list[MicroBatch]) -> float:
-        """Norm of the adapter's gradient of the summed loss of some micro-batches."""
+    def gradient(self, micro_batches: list[MicroBatch]) -> list[torch.Tensor]:
+        """The adapter's gradient of the summed loss of some micro-batches, a tensor for each weight that has one."""
         import torch
 
         trained = [weights for weights in self.model.parameters() if weights.requires_grad]
         with torch.enable_grad():
             for micro in micro_batches:
                 self.loss(micro).backward()
-        norms = [weights.grad.float().norm() for weights in trained if weights.grad is not None]
+        gradients = [weights.grad.float() for weights in trained if weights.grad is not None]
         for weights in trained:
             weights.grad = None
-        return torch.stack(norms).norm().item() if norms else math.nan
+        return gradients
 
     @contextlib.contextmanager
     def answering(self) -> Iterator[Any]:
         """The model as it generates: with its own attention, and afterwards again with the one that trains."""
         trains = self.path
-        self._use(LossPath(self.own_attention, False, False))
+        self.use_own()
         try:
             with evaluating(self.model), self._autocast():
                 yield self.model
         finally:
-            self._use(trains)
+            self.use(trains)
 
     def release(self) -> None:
         """Give the base back as it came: no adapter, its own forward, attention and gradient settings."""

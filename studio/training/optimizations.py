@@ -14,6 +14,7 @@ NAMES = (
     "varlen_attention",
     "shared_prompts",
     "reuse_dequantized",
+    "activation_offloading",
     "async_checkpoints",
 )
 """Fields of `training` that change how fast a run is and never what comes out."""
@@ -29,15 +30,19 @@ class Optimization(NamedTuple):
 
 
 def decide(
-    adapter: Adapter, training: Training, quantization: str, checkpointing: bool, reuse_dequantized: bool
+    adapter: Adapter, training: Training, quantization: str, device: str, checkpointing: bool, reuse: bool, offload: bool
 ) -> list[Optimization]:
-    """All optimizations of a run; what the spec says is left as it is. reuse_dequantized: whether that fits."""
+    """All optimizations of a run; what the spec says is left as it is.
+
+    reuse: unpacked weights fit besides. offload: without the inputs of layers in RAM it does not fit.
+    """
     return [
         fused(adapter, quantization),
         Optimization("loss_on_labels_only", True, "only trained tokens are scored", "a score for every token and word is kept"),
         Optimization("varlen_attention", True, "each row attends to itself alone", "one mask of all tokens by all tokens"),
         _shared(adapter, training),
-        _unpacked(quantization, checkpointing, reuse_dequantized),
+        _unpacked(quantization, checkpointing, reuse),
+        _offloaded(device, checkpointing, offload),
         Optimization("async_checkpoints", True, "training goes on while a checkpoint is written", "each one is waited for"),
     ]
 
@@ -75,4 +80,16 @@ def _unpacked(quantization: str, checkpointing: bool, fits: bool) -> Optimizatio
         True,
         "each weight is unpacked twice a step, not three times",
         "a layer's weights less memory",
+    )
+
+
+def _offloaded(device: str, checkpointing: bool, needed: bool) -> Optimization:
+    if device != "cuda":
+        return Optimization("activation_offloading", False, "without a GPU there is no other memory than RAM")
+    if not checkpointing:
+        return Optimization("activation_offloading", False, "no layer is computed again from its input")
+    if not needed:
+        return Optimization("activation_offloading", False, "the run fits with the inputs of layers on the GPU", "less memory")
+    return Optimization(
+        "activation_offloading", True, "the inputs of layers wait in RAM: else the run does not fit", "more than the GPU holds"
     )

@@ -153,6 +153,9 @@ class Training(Section, frozen=True):
     """Compute a prompt once for all its answers, of a preference pair or a group. Empty: wherever it gives the exact losses."""
     reuse_dequantized: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Reuse dequantised weights")
     """With checkpointing, a weight unpacked to compute a layer again serves its backward pass too. Empty: if it fits."""
+    activation_offloading: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Activation offloading")
+    """With checkpointing on a GPU, the inputs of layers wait in RAM for the backward pass. Empty: only where a run does not fit
+    otherwise."""
     async_checkpoints: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Asynchronous checkpoints")
     """Write checkpoints while training goes on. Empty: yes."""
     neftune: Annotated[float, Ui(advanced=True, step=1)] = Field(default=0.0, ge=0, le=100, title="NEFTune noise")
@@ -188,4 +191,5 @@ class ResolvedTraining(Training, frozen=True):
     varlen_attention: bool = DECIDED
     shared_prompts: bool = False  # runs resolved before there was this field have none
     reuse_dequantized: bool = DECIDED
+    activation_offloading: bool = False  # runs resolved before there was this field keep them on the GPU
     async_checkpoints: bool = DECIDED

@@ -1,8 +1,9 @@
 """A pretend GPU: the CUDA branches of the studio on a machine without one.
 
 `cuda` is the CPU, flash attention is its formula and its refusals, memory is a number, and every wait of the host for the
-device is counted. It shows names, signatures, control flow, rules about number formats and waits of the host; it cannot show
-the limits and roundings of real kernels, races, streams, the allocator or speed.
+device is counted. A copy on a stream beside the computation is made as late as it may be (`streams`). It shows names,
+signatures, control flow, rules about number formats, waits of the host, and reads of what was not copied yet; it cannot show
+the limits and roundings of real kernels, other races, the allocator or speed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from studio.models import libraries
+from tests.gpu import streams
 
 READS = frozenset(
     {"item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "__index__", "nonzero", "argwhere", "masked_select"}
@@ -107,6 +109,9 @@ def pretend_gpu(total: int = 24 << 30, capability: tuple[int, int] = (8, 9), cou
         "manual_seed_all": lambda seed: None,
         "empty_cache": counted("empty_cache"),
         "synchronize": counted("synchronize"),
+        "Stream": streams.Stream,
+        "stream": streams.using,
+        "current_stream": streams.current,
     }
     libraries.import_heavy()
     import bitsandbytes.optim.optimizer as optimizers  # it looks for GPUs when it is imported: its kernels stay the CPU's
@@ -130,6 +135,8 @@ def pretend_gpu(total: int = 24 << 30, capability: tuple[int, int] = (8, 9), cou
             put(torch.cuda, name, answer)
         put(torch, "autocast", Autocast)
         put(torch.Tensor, "pin_memory", lambda tensor, *_: tensor)
+        put(torch.Tensor, "record_stream", streams.record)
+        put(torch.Tensor, "copy_", streams.copying(torch.Tensor.copy_))
         put(optimizers, "sync_gpu", counted("synchronize"))
         put(threading.Thread, "run", run)
         _register_attention()

@@ -34,15 +34,15 @@ class Whole:
 
 
 @cache
-def traced(name: str, tokens: int, rows: int, every: int) -> Whole:
+def traced(name: str, tokens: int, rows: int, every: int, offload: bool = False) -> Whole:
     from transformers import AutoConfig
 
     from tests.gpu.trace import trace
 
     config: dict[str, Any] = dict(presets.config(name) or {})
-    period = max(2, every)
+    period = 4 if offload else max(2, every)  # of inputs in RAM the first three count
     few, more = (
-        trace(AutoConfig.for_model(**{**config, "num_hidden_layers": layers}), tokens, rows, every)
+        trace(AutoConfig.for_model(**{**config, "num_hidden_layers": layers}), tokens, rows, every, offload)
         for layers in (period, 2 * period)
     )
     assert config["num_hidden_layers"] % period == 0
@@ -56,10 +56,17 @@ def traced(name: str, tokens: int, rows: int, every: int) -> Whole:
 
 @pytest.mark.parametrize(("tokens", "rows"), [(4096, 2)])
 @pytest.mark.parametrize(
-    ("name", "every"),
-    [*((name, every) for name in (*MODELS, JOINED) for every in (0, 1)), (MODELS[0], 2), (MODELS[1], 4)],
+    ("name", "every", "offload"),
+    [
+        *((name, every, False) for name in (*MODELS, JOINED) for every in (0, 1)),
+        (MODELS[0], 2, False),
+        (MODELS[1], 4, False),
+        *((name, 1, True) for name in MODELS),
+    ],
 )
-def test_the_estimate_is_within_3_percent_of_the_traced_step(name: str, tokens: int, rows: int, every: int) -> None:
+def test_the_estimate_is_within_3_percent_of_the_traced_step(
+    name: str, tokens: int, rows: int, every: int, offload: bool
+) -> None:
     config = MemoryConfig(
         rows=1,
         length=tokens,
@@ -69,11 +76,18 @@ def test_the_estimate_is_within_3_percent_of_the_traced_step(name: str, tokens: 
         recompute_every=max(1, every),
         fused=True,
         reuse_dequantized=every > 0,
+        offloaded=offload,
         answer_rows=1,
     )
     estimate = peak.estimate(model_dims(presets.config(name) or {}), config)
     expected = sum(estimate.of(part) for part in STEP)
-    assert expected == pytest.approx(traced(name, tokens, rows, every).peak, rel=0.03)
+    assert expected == pytest.approx(traced(name, tokens, rows, every, offload).peak, rel=0.03)
+
+
+def test_8b_with_the_inputs_of_its_layers_in_ram_takes_less_than_7_gib() -> None:
+    kept, offloaded = (traced(MODELS[0], 4096, 2, 1, offload).peak for offload in (False, True))
+    assert offloaded < 7.0 * (1 << 30)
+    assert kept - offloaded == pytest.approx(29 * 4096 * 4096 * 2, rel=0.05)
 
 
 @pytest.mark.parametrize("name", MODELS)

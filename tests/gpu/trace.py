@@ -46,8 +46,12 @@ class _Watch(TorchDispatchMode):
         self.live = 0
         self.phase = ""
         self.storages: dict[int, int] = {}
+        self.in_ram = False
+        """Whether what is made is in RAM."""
 
     def hold(self, tensor: Any) -> None:
+        if self.in_ram:
+            return
         storage = tensor.untyped_storage()
         key = storage._cdata
         if key not in self.storages:
@@ -76,17 +80,19 @@ def tensors(values: Any) -> list[Any]:
     return [value for value in tree_leaves(values) if isinstance(value, torch.Tensor)]
 
 
-def trace(config: Any, tokens: int, rows: int, every: int, quantized: bool = True, rank: int = 16) -> Traced:
+def trace(
+    config: Any, tokens: int, rows: int, every: int, offload: bool = False, quantized: bool = True, rank: int = 16
+) -> Traced:
     """One training step of a model of this config: `rows` packed rows of `tokens` together, LoRA on every layer.
 
-    every: how many layers one is computed again of; 0: none.
+    every: how many layers one is computed again of; 0: none. offload: their inputs wait in RAM.
     """
     libraries.import_heavy()
-    from studio.training import adapters, attention, fusing, head
+    from studio.training import adapters, attention, fusing, head, recomputing
     from studio.training.settings import ResolvedAdapter
 
-    with _without_data(), FakeTensorMode(allow_non_fake_inputs=True):
-        watch = _Watch()
+    watch = _Watch()
+    with _without_data(), _beside(watch), FakeTensorMode(allow_non_fake_inputs=True):
         base = _model(config, quantized)
         model = adapters.attach(base, ResolvedAdapter(rank=rank, alpha=2 * rank), 0)
         attention.register()
@@ -106,8 +112,7 @@ def trace(config: Any, tokens: int, rows: int, every: int, quantized: bool = Tru
             base.base_model(**inputs)
         fusing.fuse(model, layers)
         if every:
-            again = {"use_reentrant": False}
-            base.activation_checkpointing_enable(activation_checkpointing_kwargs=again, every_n_layers=every)
+            recomputing.enable(base, every, offload)
         model.train()
         transform = head.logit_transform(base.config)
         scored, targets = torch.zeros(tokens, dtype=torch.long), torch.zeros(tokens, dtype=torch.long)
@@ -154,6 +159,29 @@ def _without_data() -> Iterator[None]:
         mock.patch.object(fusing, "_same", lambda gated, module: True),
         mock.patch.object(fusing, "_kind", lambda act: "silu"),
         mock.patch.dict(memory.LOGITS_PER_CHUNK, cpu=memory.LOGITS_PER_CHUNK["cuda"]),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _beside(watch: _Watch) -> Iterator[None]:
+    """Streams that do nothing; what is made on one beside the computation is in RAM."""
+
+    @contextlib.contextmanager
+    def stream(_: Any) -> Iterator[None]:
+        watch.in_ram = True
+        try:
+            yield
+        finally:
+            watch.in_ram = False
+
+    empty = torch.empty
+    with (
+        mock.patch.object(torch.cuda, "Stream", mock.MagicMock),
+        mock.patch.object(torch.cuda, "current_stream", mock.MagicMock()),
+        mock.patch.object(torch.cuda, "stream", stream),
+        mock.patch.object(torch.Tensor, "record_stream", lambda *_: None),
+        mock.patch.object(torch, "empty", lambda *size, pin_memory=False, **named: empty(*size, **named)),
     ):
         yield
 

@@ -1,0 +1,169 @@
+"""The fastest exact way of computing a model's loss: tried on the data, and used only if it agrees.
+
+Which attention and which head a model needs is its own business: sliding windows, soft caps, scaled logits, recurrent
+layers. So fast paths are not trusted but tried, on two short rows of the data, against the model's own forward and backward
+pass on each row alone. The first that gives the same losses and the same gradient is used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from studio.core.text import shorten
+from studio.training import attention, fusing, recomputing
+from studio.training.layouts import Item, MicroBatch, pack, pack_shared, pad_rows
+from studio.training.loss_path import LossPath, Refusal, probe_rows
+from studio.training.modes import evaluating
+
+if TYPE_CHECKING:
+    import torch
+
+    from studio.training.loss_model import LossModel
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """What the model's own forward and backward pass gives for the probe rows."""
+
+    losses: list[float]
+    gradient: float
+    """Norm of the adapter's gradient of the sum of the losses."""
+
+
+def choose(model: LossModel) -> list[Refusal]:
+    """Let `model` use the first path that agrees with its own forward and backward pass; return those that did not.
+
+    Running out of memory, and errors after which the device answers nothing more, are raised, not refused.
+    """
+    attention.register()
+    refused: list[Refusal] = []
+    rows = probe_rows(model.job.train, _may_share(model))
+    with evaluating(model.model):
+        model.use_own()
+        with fusing.watching(model.model) as layers:
+            losses = [model.loss(pad_rows([row])).item() for row in rows]
+        expected = _Expected(losses, _norm(model.gradient([pad_rows([row]) for row in rows])))
+        _fuse(model, layers, rows, expected)
+        for path in _paths(model):
+            model.use(path)
+            reason = _difference(model, rows, expected)
+            if not reason:
+                break
+            refused.append(Refusal(path, reason))
+        else:
+            model.use_own()
+    if model.job.offloads:
+        _try_offloading(model, [_probe(model, rows)])
+    return refused
+
+
+def _fuse(model: LossModel, layers: list[list[Any]], rows: list[Item], expected: _Expected) -> None:
+    """Compute adapted layers together, unless that is off or changes a loss or the gradient."""
+    training = model.job.training
+    if not training.fused_adapters:
+        return
+    model.fusion = fusing.fuse(model.model, layers, reuse=training.reuse_dequantized)
+    if reason := _difference(model, rows, expected):
+        model.fusion.undo()
+        model.fusion = fusing.Fusion(refused={reason: sum(map(len, layers))})
+
+
+def _try_offloading(model: LossModel, micro_batches: list[MicroBatch]) -> None:
+    """Leave the inputs of layers on the GPU if the gradient is another one with them in RAM."""
+
+    def gradient() -> list[torch.Tensor]:
+        with recomputing.training_again(model.model):
+            return model.gradient(micro_batches)
+
+    offloaded, reason = _tried(gradient)
+    if offloaded is not None:
+        recomputing.enable(model.base, model.job.training.recompute_every, offload=False)
+        kept = gradient()
+        apart = _norm([one - other for one, other in zip(kept, offloaded, strict=True)])
+        if apart <= _gradient_tolerance(model) * _norm(kept):
+            recomputing.enable(model.base, model.job.training.recompute_every, offload=True)
+            return
+        reason = f"its gradient differs (by {apart:.3g}, of {_norm(kept):.3g})"
+    recomputing.enable(model.base, model.job.training.recompute_every, offload=False)
+    model.left["activation_offloading"] = reason
+
+
+def _paths(model: LossModel) -> Iterator[LossPath]:
+    import torch
+
+    training, head = model.job.training, model.base.get_output_embeddings()
+    trained_only = training.loss_on_labels_only and type(head) is torch.nn.Linear and not head.weight.requires_grad
+    names = attention.choices(model.base, model.job.device, model.job.dtype)
+    if training.packing and training.varlen_attention and _may_share(model):
+        for name in filter(attention.is_own, names):
+            yield LossPath(name, trained_only, packed=True, shared=True)
+    for packed in [True, False] if training.packing else [False]:
+        for name in names if training.varlen_attention else names[-1:]:
+            yield LossPath(name, trained_only, packed)
+        if trained_only:
+            yield LossPath(model.own_attention, False, packed)
+
+
+def _may_share(model: LossModel) -> bool:
+    """Whether answers to one prompt come together, and its states are the same for each of them: noise would differ."""
+    training = model.job.training
+    return (
+        training.shared_prompts and training.method.several_answers and not training.neftune and not model.job.adapter.dropout
+    )
+
+
+def _difference(model: LossModel, rows: list[Item], expected: _Expected) -> str:
+    """Why the path in use may not be trusted; empty if each row's loss is the same beside the others as it is alone, and
+    so is the adapter's gradient."""
+    exact = model.job.dtype == "fp32"
+
+    def compared() -> str:
+        for index, (loss, (ids, _)) in enumerate(zip(expected.losses, rows, strict=True)):
+            beside = [(ids, mask & (index == other)) for other, (ids, mask) in enumerate(rows)]
+            actual = model.loss(_probe(model, beside)).item()
+            if not abs(actual - loss) <= (1e-3 if exact else 2e-2) * max(len(ids) - 1.0, abs(loss)):
+                return f"its losses differ ({actual:.3g} instead of {loss:.3g})"
+        norm = _norm(model.gradient([_probe(model, rows)]))
+        if not abs(norm - expected.gradient) <= _gradient_tolerance(model) * expected.gradient:
+            return f"its gradient differs (norm {norm:.3g} instead of {expected.gradient:.3g})"
+        return ""
+
+    found, reason = _tried(compared)
+    return found or reason
+
+
+def _tried(compute: Callable[[], T]) -> tuple[T | None, str]:
+    """What a computation gives, or the reason why it gives nothing: a kernel, or a library, that does not take this model."""
+    import torch
+
+    try:
+        return compute(), ""
+    except (torch.OutOfMemoryError, torch.AcceleratorError):
+        raise
+    except (RuntimeError, ValueError, TypeError, NotImplementedError, AttributeError) as error:
+        return None, shorten(f"{type(error).__name__}: {error}".partition("\n")[0], 200)
+
+
+def _gradient_tolerance(model: LossModel) -> float:
+    """How far the norm of a gradient may be from the exact one, as a share of it."""
+    return 2e-3 if model.job.dtype == "fp32" else 5e-2
+
+
+def _probe(model: LossModel, rows: list[Item]) -> MicroBatch:
+    """The probe rows as the path in use lays them out; of shared prompts the first two are answers to one."""
+    if model.shared:
+        return pack_shared([rows[:2], *([row] for row in rows[2:])])
+    return (pack if model.packed else pad_rows)(rows, model.pad)
+
+
+def _norm(gradient: list[torch.Tensor]) -> float:
+    """The norm of a gradient; NaN if there is none."""
+    import torch
+
+    return torch.stack([part.norm() for part in gradient]).norm().item() if gradient else math.nan

@@ -1,0 +1,102 @@
+"""What checkpointing keeps of each layer, its input, held in RAM between the forward and the backward pass.
+
+The copies go over a stream of their own beside the computation: out while the layer computes, and back while the layer above
+it is computed again. So two inputs are on the GPU at a time, not one of every layer, and nothing waits as long as a layer takes
+longer to compute than its input to copy. The numbers are copied bit for bit.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(eq=False)
+class _Kept:
+    """A tensor in RAM, one of the inputs of a layer."""
+
+    ram: torch.Tensor
+    device: torch.device
+    layer: _Layer
+    copied: tuple[torch.Tensor, Any] | None = None
+    """It again on the GPU, and the event after which it is whole there."""
+
+
+@dataclass(eq=False)
+class _Layer:
+    """The inputs of one layer, and the layer below, whose inputs the backward pass wants next."""
+
+    below: weakref.ref[_Layer] | None
+    inputs: list[weakref.ref[_Kept]] = field(default_factory=list)
+    called_back: bool = False
+
+
+class LayerInputs:
+    """The checkpoint function of layers whose inputs wait in RAM."""
+
+    def __init__(self) -> None:
+        import torch
+
+        self.stream = torch.cuda.Stream()
+        self.last: weakref.ref[_Layer] | None = None
+
+    def checkpoint(self, function: Callable[..., Any], *inputs: Any) -> Any:
+        """What `torch.utils.checkpoint.checkpoint` gives, with the tensors among `inputs` kept in RAM."""
+        from torch.autograd.graph import saved_tensors_hooks
+        from torch.utils.checkpoint import checkpoint
+
+        layer = _Layer(self.last)
+        with saved_tensors_hooks(lambda value: self._out(value, layer), self._back):  # inside, checkpoint's own are in force
+            output = checkpoint(function, *inputs, use_reentrant=False)
+        self.last = weakref.ref(layer)
+        return output
+
+    def _out(self, value: torch.Tensor, layer: _Layer) -> _Kept | torch.Tensor:
+        import torch
+
+        if not (value.is_floating_point() and value.is_contiguous()):
+            return value
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
+            ram = torch.empty(value.shape, dtype=value.dtype, device="cpu", pin_memory=True)
+            ram.copy_(value, non_blocking=True)
+        value.record_stream(self.stream)  # its memory goes to no other tensor before it is copied
+        kept = _Kept(ram, value.device, layer)
+        layer.inputs.append(weakref.ref(kept))
+        return kept
+
+    def _back(self, kept: _Kept | torch.Tensor) -> torch.Tensor:
+        import torch
+
+        if not isinstance(kept, _Kept):
+            return kept
+        self._call_back(kept.layer)
+        below = kept.layer.below and kept.layer.below()
+        if below is not None:
+            self._call_back(below)
+        value, whole = kept.copied or self._copy(kept)  # the second where one graph is gone back through twice
+        kept.copied = None
+        torch.cuda.current_stream().wait_event(whole)
+        return value
+
+    def _call_back(self, layer: _Layer) -> None:
+        """Start to copy a layer's inputs to the GPU, once."""
+        if not layer.called_back:
+            layer.called_back = True
+            for kept in filter(None, (each() for each in layer.inputs)):
+                kept.copied = self._copy(kept)
+
+    def _copy(self, kept: _Kept) -> tuple[torch.Tensor, Any]:
+        import torch
+
+        value = torch.empty(kept.ram.shape, dtype=kept.ram.dtype, device=kept.device)
+        self.stream.wait_stream(torch.cuda.current_stream())  # what was started before may still use that memory
+        with torch.cuda.stream(self.stream):
+            value.copy_(kept.ram, non_blocking=True)
+        value.record_stream(self.stream)
+        return value, self.stream.record_event()
