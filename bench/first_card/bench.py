@@ -185,14 +185,14 @@ class Steps:
     asked: Any
 
     def __post_init__(self) -> None:
-        from studio.training import loop
+        from studio.training import choosing, loop
         from studio.training.loss_model import LossModel
         from studio.training.modes import quiet
         from studio.training.optimizer import OptimizerStep
 
         with quiet():
             self.model = LossModel(self.base, self.asked, pad=0)
-            self.refused = self.model.choose()
+            self.refused = choosing.choose(self.model)
         self.model.model.train()
         self.optimizer = OptimizerStep(self.model.model, self.asked, 1000, self.asked.training.optimizer)
         self.source = loop.Rows(self.model)

@@ -57,6 +57,7 @@ def fit(base: nn.Module, tokenizer: PreTrainedTokenizerBase, job: TrainingJob, r
     checkpoint = checkpoints.newest(
         job.checkpoints, run, lambda reason, folder: reporter.event(events.Warning(message=_damaged(reason, folder)))
     )
+    from studio.training import choosing
     from studio.training.loss_model import LossModel
     from studio.training.modes import quiet
 
@@ -70,7 +71,7 @@ def fit(base: nn.Module, tokenizer: PreTrainedTokenizerBase, job: TrainingJob, r
             from peft.helpers import disable_input_dtype_casting
 
             stack.enter_context(disable_input_dtype_casting(loss_model.model))  # autocast does it, once instead of twice
-        refused = loss_model.choose()
+        refused = choosing.choose(loss_model)
         if job.training.packing and not loss_model.packed:
             reporter.event(
                 events.Warning(message="packing is off: on this model, rows side by side change each other's losses")

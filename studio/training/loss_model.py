@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studio.training import adapters, attention, choosing, fusing, initial, noise, recomputing, score_head
+from studio.training import adapters, attention, fusing, initial, noise, recomputing, score_head
 from studio.training.batches import Batch, Tokens, batch, first_rows, in_order_of_length
 from studio.training.guards import StepInProgress
 from studio.training.job import TrainingJob
 from studio.training.layouts import MicroBatch
-from studio.training.loss_path import LossPath, Refusal
+from studio.training.loss_path import LossPath
 from studio.training.methods.distil import Distil
 from studio.training.methods.method import Scored
 from studio.training.modes import evaluating
@@ -181,13 +181,6 @@ class LossModel:
         if self.job.dtype == "fp32":
             return contextlib.nullcontext()
         return torch.autocast(self.job.device, torch.bfloat16 if self.job.dtype == "bf16" else torch.float16)
-
-    def choose(self) -> list[Refusal]:
-        """Use the first path that agrees with the model's own forward and backward pass; return those that did not.
-
-        Running out of memory, and errors after which the device answers nothing more, are raised, not refused.
-        """
-        return choosing.choose(self)
 
     def use(self, path: LossPath) -> None:
         """Compute losses by this path from here on."""

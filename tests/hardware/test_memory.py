@@ -139,6 +139,7 @@ def saved_bytes(folder, config: dict, dtype: str, every: int, adapter: dict, len
     from peft.helpers import disable_input_dtype_casting
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    from studio.training import choosing
     from studio.training.layouts import pack
     from studio.training.loss_model import LossModel
     from tests.training.kit import items, make_job, make_rows
@@ -154,7 +155,7 @@ def saved_bytes(folder, config: dict, dtype: str, every: int, adapter: dict, len
     scorer = LossModel(model, job, 0)
     sizes: dict[int, int] = {}
     with disable_input_dtype_casting(scorer.model) if dtype != "fp32" else contextlib.nullcontext():
-        scorer.choose()
+        choosing.choose(scorer)
         model.train()
         own = {item.untyped_storage().data_ptr() for item in [*model.parameters(), *model.buffers()]}
 

@@ -276,7 +276,7 @@ def test_fusing_that_ends_early_leaves_every_layer_as_it_was(monkeypatch: pytest
 def test_a_4_bit_weight_is_unpacked_twice_a_step(
     checkpointing: bool, reuse: bool, wanted: int, load: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from studio.training import fused
+    from studio.training import choosing, fused
     from studio.training.layouts import pack
     from studio.training.loss_model import LossModel
     from tests.training.kit import items
@@ -291,7 +291,7 @@ def test_a_4_bit_weight_is_unpacked_twice_a_step(
     job = make_job(tmp_path, train=rows, quantized=True, gradient_checkpointing=checkpointing, reuse_dequantized=reuse)
     base = load(quantization="nf4")
     loss_model = LossModel(base, job, pad=0)
-    loss_model.choose()
+    choosing.choose(loss_model)
     randomised(loss_model.model).train()
     monkeypatch.setattr(fused, "unpack", unpack)
     loss = loss_model.loss(pack(items(rows)))

@@ -140,11 +140,12 @@ def test_eva_begins_with_the_directions_in_which_its_inputs_vary_most(load: Call
     ("kind", "fused"), [("rslora", True), ("pissa", True), ("eva", True), ("dora", False), ("full", False)]
 )
 def test_which_kinds_keep_the_fast_path(load: Callable[..., Any], tmp_path: Path, kind: str, fused: bool):
+    from studio.training import choosing
     from studio.training.loss_model import LossModel
     from tests.training.kit import make_job
 
     model = LossModel(load(), make_job(tmp_path, adapter={"kind": kind, "rank": 16}), 0)
-    model.choose()
+    choosing.choose(model)
     assert bool(model.fusion.groups) == fused
     assert bool(model.fusion.gated) == fused
     model.release()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from studio.training import choosing
 from studio.training.layouts import pack
 from studio.training.loss_model import LossModel
 from studio.training.modes import evaluating
@@ -43,7 +44,7 @@ def test_packed_rows_have_the_losses_and_gradients_they_have_alone(arch: str, tm
     base = load(make_model(tmp_path / arch, arch, **ARCHITECTURES[arch]))
     rows = make_rows([40, 7, 21, 12])
     loss_model = LossModel(base, make_job(tmp_path, train=rows), pad=0)
-    assert loss_model.choose() == []
+    assert choosing.choose(loss_model) == []
     assert loss_model.path.attention == "studio_rows"
     assert loss_model.path.trained_only
     assert loss_model.packed
@@ -73,7 +74,7 @@ def test_a_prompt_that_is_computed_once_gives_each_answer_its_own_losses_and_gra
     pairs = make_pairs([(12, 9, 4), (20, 3, 14), (2, 6, 6)])
     base = load(make_model(tmp_path / arch, arch, **ARCHITECTURES[arch]))
     loss_model = LossModel(base, make_job(tmp_path, train=pairs, method="dpo"), pad=0)
-    assert loss_model.choose() == []
+    assert choosing.choose(loss_model) == []
     assert loss_model.shared
     torch.manual_seed(0)
     for parameter in loss_model.model.parameters():
@@ -96,7 +97,7 @@ def test_a_prompt_that_is_computed_once_gives_each_answer_its_own_losses_and_gra
 def test_rows_that_would_see_each_other_are_not_packed(tmp_path: Path, load: Callable[..., Any]):
     base = load(make_model(tmp_path / "hybrid", "qwen3_next", num_experts=4, num_experts_per_tok=2, moe_intermediate_size=64))
     loss_model = LossModel(base, make_job(tmp_path), pad=0)
-    assert loss_model.choose()
+    assert choosing.choose(loss_model)
     assert not loss_model.packed
 
 
@@ -122,7 +123,7 @@ def test_the_head_over_trained_positions_is_exact_with_scale_cap_and_bias(monkey
 def test_the_masks_are_honoured(tmp_path: Path, load: Callable[..., Any]):
     rows = make_rows([20, 30])
     loss_model = LossModel(load(), make_job(tmp_path, train=rows), pad=0)
-    loss_model.choose()
+    choosing.choose(loss_model)
     with evaluating(loss_model.model):
         found = loss_model.loss(pack(items(rows))).item()
         answers = sum(plain_loss(loss_model.base, ids, mask).item() for ids, mask in items(rows))
