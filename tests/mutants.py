@@ -117,8 +117,8 @@ MUTANTS = [
     # planner: what fits, and the parts of its memory
     Mutant(
         "studio/planner/fitting.py",
-        "fitting = [way for way in ways if way.memory.total <= case.machine.memory_budget]",
-        "fitting = ways",
+        "return [way for way in ways if way.memory.total <= case.machine.memory_budget]",
+        "return ways",
         PLAN,
     ),
     Mutant("studio/planner/fitting.py", "fastest = min(way.seconds", "fastest = max(way.seconds", PLAN),

@@ -200,10 +200,10 @@ def _longest(case: Case) -> int:
 
 def _best(spec: RunSpec, case: Case, length: int) -> Fit:
     ways = list(_candidates(spec, case, length))
-    fitting = [way for way in ways if way.memory.total <= case.machine.memory_budget]
+    fitting = _fitting(case, ways)
     if not fitting and case.cuda and spec.training.activation_offloading is None:
         ways += (way for way in _candidates(spec, case, length, offload=True) if _fits_in_ram(case, way))
-        fitting = [way for way in ways if way.memory.total <= case.machine.memory_budget]
+        fitting = _fitting(case, ways)
     if not fitting:
         return min(ways, key=lambda fit: fit.memory.total)
     if case.cuda:
@@ -211,6 +211,10 @@ def _best(spec: RunSpec, case: Case, length: int) -> Fit:
     fastest = min(way.seconds for way in fitting)
     simplest = next(way for way in fitting if way.seconds <= NEAR * fastest)
     return _enough_at_once(simplest, fitting) if case.cuda else simplest
+
+
+def _fitting(case: Case, ways: list[Fit]) -> list[Fit]:
+    return [way for way in ways if way.memory.total <= case.machine.memory_budget]
 
 
 def _fits_in_ram(case: Case, way: Fit) -> bool:
