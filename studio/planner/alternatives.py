@@ -12,8 +12,8 @@ from studio.core.text import parameters, plural
 from studio.models import presets
 from studio.models.dims import model_dims
 from studio.planner import fitting, shortening
+from studio.planner.case import Case, Fit
 from studio.planner.cutting import overlong
-from studio.planner.fitting import Case, Fit
 from studio.runs.plan import Alternative
 from studio.spec import RunSpec, nested, parse
 

@@ -11,7 +11,7 @@ from studio.hardware.peak import Memory
 from studio.models import presets
 from studio.planner import fitting, sampling, shortening
 from studio.planner.adapted import needs_exact_base
-from studio.planner.fitting import Case
+from studio.planner.case import Case
 from studio.planner.oom_recovery import next_oom_fallback
 from studio.planner.plan import Disk, Ram
 from studio.runs.plan import Counts

@@ -11,8 +11,8 @@ from studio.core.text import count, plural
 from studio.data.limits import Overlong
 from studio.data.pieces import piece_lengths
 from studio.planner import fitting
+from studio.planner.case import Case, Fit
 from studio.planner.draft import Draft
-from studio.planner.fitting import Case, Fit
 from studio.planner.rows import Rows
 from studio.spec import RunSpec, edit
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from studio.export.targets import AnyTarget
 from studio.hardware.memory import optimizer_bytes
-from studio.planner.fitting import Case
+from studio.planner.case import Case
 from studio.planner.plan import Disk
 from studio.runs.plan import TeacherEstimate
 from studio.spec import ResolvedSpec

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from studio.evaluation.answering import LONGEST
-from studio.hardware import history, memory, speed
-from studio.hardware.dims import ModelDims
-from studio.hardware.history import Correction, RunMeasurement
-from studio.hardware.machine import Machine
+from studio.hardware import memory, speed
 from studio.hardware.memory_config import MemoryConfig
-from studio.hardware.peak import Memory, estimate
-from studio.models.architectures import architecture_of
-from studio.models.architectures.base import Architecture
 from studio.models.generation import BATCH, MANY
 from studio.planner import recomputing, shortening
 from studio.planner.adapted import adapted, needs_exact_base
+from studio.planner.case import UNKNOWN_CARD, Case, Fit
 from studio.planner.rows import Rows, most_tokens, padding_share
 from studio.spec import RunSpec
 
@@ -35,83 +28,10 @@ NEAR = 1.03
 """Settings this near to the fastest count as equally fast; the simpler is taken."""
 WORTH_TIGHT = 1.15
 """How many times as fast as the others settings have to be that leave a GPU less than that."""
-UNKNOWN_CARD = (50e12, 400e9)  # FLOP/s and bytes/s by which settings are ranked on a card whose rates are not known
 CARD_TOKENS = 4000
 """Tokens computed at once on a card, where they fit: enough for its kernels' launches and its unpacking not to count."""
 CPU_TOKENS = 2048
 """Tokens computed at once on a CPU beyond which nothing gets faster."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """What decisions look at: the model, the data, the machine."""
-
-    machine: Machine
-    dims: ModelDims
-    config: dict[str, Any]
-    rows: Rows
-    name: str
-    license: str | None = None
-    cached: bool = False  # the weights of a hub model are on this machine
-    earlier_runs: tuple[RunMeasurement, ...] = ()
-    """Earlier runs that were measured, newest first."""
-
-    @cached_property
-    def overheads(self) -> Correction:
-        """What earlier runs on this machine say about its overheads; nothing on a card that is not in it."""
-        return history.overheads(() if self.machine.assumed else self.earlier_runs, self.machine.name, self.machine.device)
-
-    def memory(self, config: MemoryConfig) -> Memory:
-        """The peak of a run of these settings."""
-        return estimate(self.dims, config, self.machine.device, self.overheads.factor)
-
-    @property
-    def cuda(self) -> bool:
-        """True if the run is on a card."""
-        return self.machine.device == "cuda"
-
-    @property
-    def text(self) -> dict[str, Any]:
-        """The language model's own config."""
-        return self.config.get("text_config") or self.config
-
-    @property
-    def positions(self) -> int:
-        """The model's context length."""
-        return self.dims.max_positions
-
-    @property
-    def architecture(self) -> Architecture:
-        """What is known of this kind of model."""
-        return architecture_of(self.config, self.name)
-
-    @cached_property
-    def spread(self) -> float:
-        """Share of computed tokens that would be padding in micro-batches of eight rows."""
-        return padding_share(self.rows.lengths, 16, 8)
-
-
-@dataclass(frozen=True)
-class Fit:
-    """One way to do the run, and what it needs. seconds is the time a token takes at the card's roofline."""
-
-    quantization: str
-    recompute_every: int
-    """Every how many layers is computed again; 0: none."""
-    micro_batch: int
-    max_length: int
-    packing: bool
-    peak: MemoryConfig
-    """What it takes at most."""
-    typical: MemoryConfig
-    """What it takes on average: the tokens a micro-batch really has."""
-    memory: Memory
-    seconds: float
-
-    @property
-    def checkpointing(self) -> bool:
-        """Whether any layer is computed again."""
-        return self.recompute_every > 0
 
 
 def batch_size(spec: RunSpec, case: Case) -> int:

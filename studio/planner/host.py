@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from studio.export.resources import RUNTIME
 from studio.hardware.memory import GIB, offloaded_bytes, width
 from studio.hardware.peak import Memory
+from studio.planner.case import Case
 from studio.planner.disk import label, merges, own_width
-from studio.planner.fitting import Case
 from studio.planner.plan import Ram
 from studio.runs.plan import TeacherEstimate
 from studio.spec import ResolvedSpec

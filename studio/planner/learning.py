@@ -6,8 +6,8 @@ from studio.core.text import count, parameters
 from studio.hardware.dims import ModelDims
 from studio.models.architectures import STARTER
 from studio.models.architectures.base import COMPACT_MODEL
+from studio.planner.case import Case
 from studio.planner.draft import Draft
-from studio.planner.fitting import Case
 from studio.spec import RunSpec
 from studio.training.methods.method import Method
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from studio.core.text import size
 from studio.planner import fitting
-from studio.planner.fitting import Case, Fit
+from studio.planner.case import Case, Fit
 from studio.spec import RunSpec, edit
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from studio.hardware import history, speed
-from studio.planner.fitting import UNKNOWN_CARD, Case, Fit
+from studio.planner.case import UNKNOWN_CARD, Case, Fit
 from studio.spec import ResolvedSpec
 
 FORWARD = 0.4

@@ -8,8 +8,8 @@ from studio.export import toolchains
 from studio.export.toolchains.vllm.ranks import RANKS
 from studio.hardware.dims import matches
 from studio.planner.adapted import adapted, needs_exact_base
+from studio.planner.case import Case, Fit
 from studio.planner.cutting import overlong
-from studio.planner.fitting import Case, Fit
 from studio.spec import RunSpec
 
 BESIDE_LAYERS = frozenset({"lm_head", "embed_tokens", "gate", "router"})

@@ -29,9 +29,9 @@ from studio.planner import (
     tracked,
 )
 from studio.planner.adapted import needs_exact_base
+from studio.planner.case import Case, Fit
 from studio.planner.disk import disk_of
 from studio.planner.draft import Draft
-from studio.planner.fitting import Case, Fit
 from studio.planner.host import ram_of
 from studio.planner.one_change import with_one_change
 from studio.planner.plan import Plan

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from studio.core.text import plural
 from studio.planner import fitting
+from studio.planner.case import Case
 from studio.planner.draft import Draft
-from studio.planner.fitting import Case
 from studio.training.schedule import total_steps
 
 TIMES = 10

@@ -22,8 +22,8 @@ from studio.hardware.history import ALIKE
 from studio.hardware.memory import VLLM_ANSWERS
 from studio.hardware.speed import CPU_FLOPS, LAUNCH, STEP
 from studio.models.generation import MANY
+from studio.planner.case import Case, Fit
 from studio.planner.draft import Draft
-from studio.planner.fitting import Case, Fit
 from studio.planner.rows import Rows, rows
 from studio.spec import RunSpec
 from studio.training.methods.grpo import Grpo

@@ -12,7 +12,7 @@ from studio.hardware.peak import Item
 from studio.models.dims import model_dims
 from studio.models.generation import BATCH
 from studio.models.settings import Model
-from studio.planner.fitting import UNKNOWN_CARD, Case
+from studio.planner.case import UNKNOWN_CARD, Case
 from studio.planner.pace import FORWARD
 from studio.planner.teaching import Teacher
 from studio.runs.plan import MemoryEstimate, TeacherEstimate, Time
