@@ -137,9 +137,9 @@ def _fitting(case: Case, ways: list[Fit]) -> list[Fit]:
     return [way for way in ways if way.memory.total <= case.machine.memory_budget]
 
 
-def _fits_in_ram(case: Case, way: Fit) -> bool:
+def _fits_in_ram(case: Case, fit: Fit) -> bool:
     """Whether what waits in RAM leaves half of it; another machine is taken to have enough."""
-    return case.machine.assumed or memory.offloaded_bytes(case.dims, way.peak) <= case.machine.ram_free // 2
+    return case.machine.assumed or memory.offloaded_bytes(case.dims, fit.peak) <= case.machine.ram_free // 2
 
 
 def _with_some_left(fitting: list[Fit], budget: int) -> list[Fit]:

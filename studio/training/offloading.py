@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False)
-class _Kept:
+class _InRam:
     """A tensor in RAM, one of the inputs of a layer."""
 
     ram: torch.Tensor
@@ -32,7 +32,7 @@ class _Layer:
     """The inputs of one layer, and the layer below, whose inputs the backward pass wants next."""
 
     below: weakref.ref[_Layer] | None
-    inputs: list[weakref.ref[_Kept]] = field(default_factory=list)
+    inputs: list[weakref.ref[_InRam]] = field(default_factory=list)
     called_back: bool = False
 
 
@@ -46,7 +46,7 @@ class LayerInputs:
         self.last: weakref.ref[_Layer] | None = None
 
     def checkpoint(self, function: Callable[..., Any], *inputs: Any) -> Any:
-        """What `torch.utils.checkpoint.checkpoint` gives, with the tensors among `inputs` kept in RAM."""
+        """What `torch.utils.checkpoint.checkpoint` gives, with the tensors among `inputs` waiting in RAM."""
         from torch.autograd.graph import saved_tensors_hooks
         from torch.utils.checkpoint import checkpoint
 
@@ -56,7 +56,7 @@ class LayerInputs:
         self.last = weakref.ref(layer)
         return output
 
-    def _out(self, value: torch.Tensor, layer: _Layer) -> _Kept | torch.Tensor:
+    def _out(self, value: torch.Tensor, layer: _Layer) -> _InRam | torch.Tensor:
         import torch
 
         if not (value.is_floating_point() and value.is_contiguous()):
@@ -66,21 +66,21 @@ class LayerInputs:
             ram = torch.empty(value.shape, dtype=value.dtype, device="cpu", pin_memory=True)
             ram.copy_(value, non_blocking=True)
         value.record_stream(self.stream)  # its memory goes to no other tensor before it is copied
-        kept = _Kept(ram, value.device, layer)
-        layer.inputs.append(weakref.ref(kept))
-        return kept
+        waiting = _InRam(ram, value.device, layer)
+        layer.inputs.append(weakref.ref(waiting))
+        return waiting
 
-    def _back(self, kept: _Kept | torch.Tensor) -> torch.Tensor:
+    def _back(self, waiting: _InRam | torch.Tensor) -> torch.Tensor:
         import torch
 
-        if not isinstance(kept, _Kept):
-            return kept
-        self._call_back(kept.layer)
-        below = kept.layer.below and kept.layer.below()
+        if not isinstance(waiting, _InRam):
+            return waiting
+        self._call_back(waiting.layer)
+        below = waiting.layer.below and waiting.layer.below()
         if below is not None:
             self._call_back(below)
-        value, whole = kept.copied or self._copy(kept)  # the second where one graph is gone back through twice
-        kept.copied = None
+        value, whole = waiting.copied or self._copy(waiting)  # the second where one graph is gone back through twice
+        waiting.copied = None
         torch.cuda.current_stream().wait_event(whole)
         return value
 
@@ -88,15 +88,15 @@ class LayerInputs:
         """Start to copy a layer's inputs to the GPU, once."""
         if not layer.called_back:
             layer.called_back = True
-            for kept in filter(None, (each() for each in layer.inputs)):
-                kept.copied = self._copy(kept)
+            for waiting in filter(None, (each() for each in layer.inputs)):
+                waiting.copied = self._copy(waiting)
 
-    def _copy(self, kept: _Kept) -> tuple[torch.Tensor, Any]:
+    def _copy(self, waiting: _InRam) -> tuple[torch.Tensor, Any]:
         import torch
 
-        value = torch.empty(kept.ram.shape, dtype=kept.ram.dtype, device=kept.device)
+        value = torch.empty(waiting.ram.shape, dtype=waiting.ram.dtype, device=waiting.device)
         self.stream.wait_stream(torch.cuda.current_stream())  # what was started before may still use that memory
         with torch.cuda.stream(self.stream):
-            value.copy_(kept.ram, non_blocking=True)
+            value.copy_(waiting.ram, non_blocking=True)
         value.record_stream(self.stream)
         return value, self.stream.record_event()

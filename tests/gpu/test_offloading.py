@@ -52,9 +52,9 @@ def test_a_run_with_the_inputs_of_layers_in_ram_ends_with_the_same_weights_bit_f
     copies: list[int] = []
     own = offloading.LayerInputs._copy
 
-    def copy(self: Any, kept: Any) -> Any:
-        copies.append(kept.ram.numel())
-        return own(self, kept)
+    def copy(self: Any, waiting: Any) -> Any:
+        copies.append(waiting.ram.numel())
+        return own(self, waiting)
 
     monkeypatch.setattr(offloading.LayerInputs, "_copy", copy)
     kept, _ = trained("kept", activation_offloading=False, recompute_every=every)
