@@ -117,8 +117,8 @@ MUTANTS = [
     # planner: what fits, and the parts of its memory
     Mutant(
         "studio/planner/fitting.py",
-        "return [way for way in ways if way.memory.total <= case.machine.memory_budget]",
-        "return ways",
+        "return [fit for fit in candidates if fit.memory.total <= case.machine.memory_budget]",
+        "return candidates",
         PLAN,
     ),
     Mutant("studio/planner/fitting.py", "fastest = min(way.seconds", "fastest = max(way.seconds", PLAN),

@@ -133,8 +133,8 @@ def _best(spec: RunSpec, case: Case, length: int) -> Fit:
     return _enough_at_once(simplest, fitting) if case.cuda else simplest
 
 
-def _fitting(case: Case, ways: list[Fit]) -> list[Fit]:
-    return [way for way in ways if way.memory.total <= case.machine.memory_budget]
+def _fitting(case: Case, candidates: list[Fit]) -> list[Fit]:
+    return [fit for fit in candidates if fit.memory.total <= case.machine.memory_budget]
 
 
 def _fits_in_ram(case: Case, fit: Fit) -> bool:

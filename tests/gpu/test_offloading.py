@@ -72,7 +72,7 @@ def test_the_inputs_of_the_layer_below_are_on_their_way_while_a_layer_is_compute
     inputs = offloading.LayerInputs()
     order: list[str] = []
     own = inputs._copy
-    inputs._copy = lambda kept: (order.append("copy"), own(kept))[1]
+    inputs._copy = lambda waiting: (order.append("copy"), own(waiting))[1]
 
     def layer(number: int) -> Callable[[Any], Any]:
         def computed(x: Any) -> Any:
@@ -99,7 +99,7 @@ def test_a_layer_with_two_inputs_gets_both_back_once(gpu: Counter[str]) -> None:
     inputs = offloading.LayerInputs()
     copies: list[Any] = []
     own = inputs._copy
-    inputs._copy = lambda kept: (copies.append(kept), own(kept))[1]
+    inputs._copy = lambda waiting: (copies.append(waiting), own(waiting))[1]
     first, second = (torch.full((4,), value, requires_grad=True) for value in (2.0, 3.0))
     hidden = first * 1
     for _ in range(3):
