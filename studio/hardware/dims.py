@@ -80,6 +80,16 @@ class ModelDims:
     by_layer: tuple[Mapping[str, tuple[int, int]], ...] = ()
     """The linear layers of each decoder layer where these differ (convolution and attention in turn); empty where they are
     `linears` in all of them, which else are those of the widest."""
+    gated_attention: bool = False
+    """The answer of attention is multiplied by a gate of its width (Qwen 3.5)."""
+    delta_layers: int = 0
+    """Layers with a gated delta rule in place of attention (Qwen 3.5)."""
+    delta_heads: int = 0
+    """Value heads of such a layer."""
+    delta_head: int = 0
+    """Width of one of them."""
+    delta_width: int = 0
+    """Width of its queries, keys and values together."""
     outside: int = 0
     """in + out of the linear layers beside the decoder layers, head left out; `all-linear` adapts these too."""
     counted: Counted = "exact"

@@ -23,6 +23,9 @@ WITH_EXPERTS = ("mixtral", "qwen2_moe")
 CLAMPED = 7
 """Tensors of an expert's width that a gate keeps which clamps what it multiplies (gpt-oss); another one keeps 3."""
 
+JOINED = frozenset({"qkv", "qkv_proj", "query_key_value", "c_attn", "Wqkv", "Wqkv_proj", "qkvw", "attn_qkv"})
+"""What the one layer for queries, keys and values is called."""
+
 
 def count(config: ConfigValues) -> dict[str, Any]:
     """The fields of `ModelDims` of a config, by building the model without memory. No code of the model's own is run."""
@@ -79,13 +82,30 @@ def count(config: ConfigValues) -> dict[str, Any]:
         "dense_ffn": feed_forward,
         "norms_per_layer": len(norms) - len(of_queries) or 2,
         "query_key_norms": bool(of_queries),
-        "fused": any(part in names for part in ("qkv", "query_key_value", "c_attn", "Wqkv")),
+        "fused": any(name.rpartition(".")[2] in JOINED for name in linears),
         "gated": "gate" in names or "w3" in names,
         "only_eager": not getattr(model, "_supports_sdpa", True),
         "streams": _first(text, "altup_num_inputs") or 1,
         "per_layer": _first(text, "hidden_size_per_layer_input"),
+        **_delta(text, model),
         "outside": _outside(model, head),
         "by_layer": by_layer if any(item != linears for item in by_layer) else [],
+    }
+
+
+def _delta(text: Any, model: nn.Module) -> dict[str, Any]:
+    """Layers with a gated delta rule in place of attention, and the widths of such a layer; empty if there are none."""
+    found = [layer for layer in _layers(model) if hasattr(layer, "linear_attn")]
+    if not found:
+        return {}
+    heads, width = text.linear_num_value_heads, text.linear_value_head_dim
+    keys = text.linear_num_key_heads * text.linear_key_head_dim
+    return {
+        "gated_attention": True,
+        "delta_layers": len(found),
+        "delta_heads": heads,
+        "delta_head": width,
+        "delta_width": 2 * keys + heads * width,
     }
 
 

@@ -117,6 +117,35 @@ def test_activations_are_those_our_training_step_keeps(tmp_path, arch: str, dtyp
     assert (many - few) / 2 == pytest.approx(each, rel=3e-3)  # Gemma keeps the scales of its norms
 
 
+@pytest.mark.torch
+@pytest.mark.parametrize("width", [64, 128])
+def test_a_gated_delta_rule_keeps_what_the_plan_counts_between_layers_of_attention(tmp_path, width: int) -> None:
+    """Qwen 3.5: three layers of four. Its rows are padded: transformers' own rule cannot keep packed ones apart."""
+    layers = ["linear_attention"] * 3 + ["full_attention"]
+    config = {
+        "model_type": "qwen3_5_text",
+        "hidden_size": 256,
+        "intermediate_size": 768,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 64,
+        "vocab_size": 512,
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 4,
+        "linear_key_head_dim": width,
+        "linear_value_head_dim": width,
+    }
+    settings, lengths = {"rank": 8, "alpha": 8}, [320, 320]
+    few, many = (
+        saved_bytes(tmp_path, {**config, "num_hidden_layers": 4 * times, "layer_types": layers * times}, "bf16", 0, settings,
+                    lengths, packed=False)
+        for times in (1, 2)
+    )  # fmt: skip
+    found = model_dims({**config, "num_hidden_layers": 4, "layer_types": layers})
+    planned = memory.activation_bytes(found, MemoryConfig(rank=8, rows=2, length=320, checkpointing=False, fused=True))
+    assert many - few == pytest.approx(planned, rel=0.04)
+
+
 MIXTURE = {
     "hidden_size": 128,
     "intermediate_size": 192,
@@ -131,7 +160,7 @@ MIXTURE = {
 }
 
 
-def saved_bytes(folder, config: dict, dtype: str, every: int, adapter: dict, lengths: list[int]) -> int:
+def saved_bytes(folder, config: dict, dtype: str, every: int, adapter: dict, lengths: list[int], packed: bool = True) -> int:
     """Bytes that a real step of our trainer keeps for its backward pass, parameters left out."""
     import contextlib
 
@@ -140,7 +169,7 @@ def saved_bytes(folder, config: dict, dtype: str, every: int, adapter: dict, len
     from transformers import AutoConfig, AutoModelForCausalLM
 
     from studio.training import choosing
-    from studio.training.layouts import pack
+    from studio.training.layouts import pack, pad_rows
     from studio.training.loss_model import LossModel
     from tests.training.kit import items, make_job, make_rows
 
@@ -166,7 +195,7 @@ def saved_bytes(folder, config: dict, dtype: str, every: int, adapter: dict, len
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            loss = scorer.loss(pack(items(rows)))
+            loss = scorer.loss((pack if packed else pad_rows)(items(rows)))
     assert loss.requires_grad
     return sum(sizes.values())
 

@@ -43,6 +43,11 @@ ARCHS: dict[str, dict[str, Any]] = {
         "hidden_size_per_layer_input": 64,
         "vocab_size_per_layer_input": 500,
     },
+    "gemma4_unified_text": {
+        "layer_types": ["sliding_attention", "full_attention"],
+        "attention_k_eq_v": True,
+        "global_head_dim": 32,
+    },
     "gemma3n_text": {
         "layer_types": ["sliding_attention", "full_attention"],
         "intermediate_size": [128, 128],
@@ -143,6 +148,11 @@ WRAPPERS: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma4": (
         "gemma4_text",
         {"vision_config": {**SMALL_VISION, "num_key_value_heads": 2, "head_dim": 16}, "audio_config": None},
+    ),
+    "gemma4_unified": ("gemma4_unified_text", {}),
+    "qwen3_5": (
+        "qwen3_5_text",
+        {"vision_config": {"depth": 1, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 64}},
     ),
 }
 """Models that see, by `model_type`: their text part, and a small encoder of images."""

@@ -16,8 +16,8 @@ from studio.models.architectures.base import Architecture, ConfigValues, head_si
 __all__ = ["ARCHITECTURES", "NAMES", "STARTER", "UNLISTED", "Architecture", "architecture", "architecture_of", "head_size"]
 
 NAMES = (
-    "gemma", "gemma2", "gemma3_text", "gemma3n_text", "gemma4_text", "granite", "llama", "ministral3", "mistral", "mixtral",
-    "olmo3", "olmoe", "phi3", "qwen2", "qwen3", "qwen3_moe", "smollm3",
+    "gemma", "gemma2", "gemma3_text", "gemma3n_text", "gemma4_text", "granite", "lfm2", "llama", "ministral3", "mistral",
+    "mixtral", "olmo3", "olmoe", "phi3", "qwen2", "qwen3", "qwen3_5_text", "qwen3_moe", "smollm3",
 )  # fmt: skip
 """The files of this folder, each named after its config's `model_type`."""
 ARCHITECTURES: Mapping[str, Architecture] = {name: import_module(f"{__name__}.{name}").ARCHITECTURE for name in NAMES}

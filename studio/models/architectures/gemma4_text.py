@@ -6,7 +6,7 @@ from studio.models.architectures.gemma import OVERFLOWS
 ARCHITECTURE = Architecture(
     name="gemma4_text",
     family="gemma",
-    aliases=("gemma4",),
+    aliases=("gemma4", "gemma4_unified", "gemma4_unified_text"),
     built=True,
     query_key_norms="head",
     overflows_fp16=True,
