@@ -10,7 +10,7 @@ ARCHITECTURE = Architecture(
     query_key_norms="head",
     notes=(
         "Of Qwen 3.5 only the text part is loaded, trained and exported.",
-        "Three of four layers are linear attention, computed in plain torch: slower than attention, and with four times its memory.",
+        "Three of four layers are linear attention in plain torch: slower than attention, and four times its memory.",
         "It thinks before it answers; an empty thinking block stands before an answer without one.",
     ),
     scales=None,
