@@ -9,7 +9,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from studio.models.architectures.base import ConfigValues
+from studio.models.architectures.base import ConfigValues, TextConfig
 
 if TYPE_CHECKING:
     from torch import nn
@@ -93,7 +93,7 @@ def count(config: ConfigValues) -> dict[str, Any]:
     }
 
 
-def _delta(text: Any, model: nn.Module) -> dict[str, Any]:
+def _delta(text: TextConfig, model: nn.Module) -> dict[str, int]:
     """Layers with a gated delta rule in place of attention, and the widths of such a layer; empty if there are none."""
     found = [layer for layer in _layers(model) if hasattr(layer, "linear_attn")]
     if not found:
