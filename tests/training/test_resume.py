@@ -20,6 +20,7 @@ import pytest
 from studio.core.errors import HardwareError, Stopped, TrainingError
 from studio.core.events import CheckpointLoaded, CheckpointSaved
 from studio.training import adapters, checkpoints
+from tests.tiny import make_model
 from tests.training.kit import PAIR_LENGTHS, Memory, labelled, make_job, make_pairs, make_rows, weights
 
 pytestmark = pytest.mark.numeric
@@ -100,6 +101,39 @@ def test_a_run_killed_and_resumed_ends_with_the_same_weights_bit_for_bit(
     assert more.series("loss") == expected
     assert (again.best_step, again.best_loss, again.base_loss) == (whole.best_step, whole.best_loss, whole.base_loss)
     assert (again.tokens, again.steps) == (whole.tokens, whole.steps)
+
+
+@pytest.mark.parametrize(
+    ("arch", "changes"),
+    [
+        ("qwen3_moe", {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64}),
+        ("gpt_oss", {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 8}),
+    ],
+)
+def test_a_mixture_with_experts_in_4_bit_is_resumed_bit_for_bit_and_merges_to_what_was_trained(
+    run: Callable[..., Any], load: Callable[..., Any], tmp_path: Path, arch: str, changes: dict[str, Any]
+):
+    import torch
+
+    from studio.models import loading
+
+    folder = make_model(tmp_path / arch, arch, tie_word_embeddings=False, **changes)
+
+    def base() -> Any:
+        return load(folder, "nf4")
+
+    _, told, job = run("whole", base=base(), quantized=True)
+    killed(run, 5, "cut", progress_of(tmp_path / "cut", 4), base=base(), quantized=True)
+    _, more, cut = run("cut", base=base(), quantized=True)
+    assert same(job.adapter_out, cut.adapter_out)
+    assert more.series("loss") == {step: loss for step, loss in told.series("loss").items() if step > 4}
+
+    ids = torch.randint(4, 400, (2, 12))
+    trained = loading.attach_adapter(base(), cut.adapter_out).eval()
+    merged = loading.attach_adapter(loading.dequantize(base()), cut.adapter_out).merge_and_unload(safe_merge=True)
+    with torch.inference_mode():
+        expected = trained(ids).logits
+        assert (merged(ids).logits - expected).abs().max() < 2e-4 * max(1, expected.abs().max())
 
 
 def test_a_half_written_checkpoint_is_passed_over_and_cleared_away(run: Callable[..., Any], whole: Any, tmp_path: Path):
