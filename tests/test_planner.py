@@ -199,6 +199,13 @@ def test_another_choice_is_said_not_to_fit_only_where_no_settings_make_it_fit(ba
     assert ("does not fit" in decided(made, "model.quantization").otherwise) != fits
 
 
+def test_where_no_way_to_hold_the_weights_fits_none_is_said_to() -> None:
+    large = plan("microsoft/phi-4", "RTX 4060")
+    assert not large.fits
+    assert decided(large, "model.quantization").reason.startswith("no way to hold the weights fits, and this one takes least")
+    assert "the fastest that fits" in decided(plan(QWEN7B, "RTX 4060"), "model.quantization").reason
+
+
 def test_memory_that_is_left_keeps_the_activations_of_some_layers() -> None:
     some = plan(QWEN7B, "RTX 3060")
     all_layers = plan(QWEN7B, "RTX 3060", training={"gradient_checkpointing": True, "recompute_every": 1})

@@ -172,11 +172,10 @@ def _decide_layout(draft: Draft, case: Case, chosen: Fit) -> None:
         draft.settle("model.quantization", "none", f"{exact.what}: {exact.why} ({needs})")
     else:
         other = with_one_change(spec, case, chosen, "quantization", "nf4" if chosen.quantization == "none" else "none")
-        why = (
-            "16-bit weights fit, and no memory-saving option is as fast"
-            if chosen.quantization == "none"
-            else "the fastest that fits"
-        )
+        held_whole = chosen.quantization == "none"
+        why = "16-bit weights fit, and no memory-saving option is as fast" if held_whole else "the fastest that fits"
+        if chosen.memory.total > case.machine.memory_budget:
+            why = "no way to hold the weights fits, and this one takes least"
         draft.settle("model.quantization", chosen.quantization, f"{why} ({needs})", other)
     other = with_one_change(spec, case, chosen, "checkpointing", 0 if chosen.checkpointing else 1)
     why = "without it the run needs too much memory or computes too few rows at once" if chosen.checkpointing else "not needed"
