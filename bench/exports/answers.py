@@ -77,7 +77,7 @@ def llama_server(folder: Path, questions: list[Question], base: str) -> Iterator
     server = native.Server(settings)
     for question in questions:
         asked = {"prompt": question["text"], "n_predict": LONGEST, "temperature": 0, "cache_prompt": False}
-        yield server.handle_completions(asked)["content"]
+        yield server.handle_completions(asked)["choices"][0]["text"]
 
 
 def onnx(folder: Path, questions: list[Question], base: str) -> Iterator[str]:

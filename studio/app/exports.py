@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from studio import spec as specs
 from studio.app import export_copies, gpu_use, runs
+from studio.app.export_estimate import ExportEstimate as ExportEstimate
 from studio.app.runs import Run
 from studio.core.errors import ExportError, JobError, SpecError, StudioError
 from studio.core.fields import Alternatives, Leaf, leaves
@@ -24,7 +25,7 @@ from studio.export.artifacts import manifest, push
 from studio.export.artifacts.manifest import MANIFEST, Artifact
 from studio.export.artifacts.push import PushRecord, Upload
 from studio.export.artifacts.push import caveat as caveat
-from studio.export.pace import GENERAL_TOKENS, SPREAD, answered_tokens
+from studio.export.pace import GENERAL_TOKENS, answered_tokens
 from studio.export.resources import trained_weights
 from studio.models.settings import Model
 from studio.processes import tasks
@@ -35,36 +36,10 @@ from studio.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from studio.export.targets import AnyTarget
+    from studio.export.work import Work
     from studio.hardware.dims import ModelDims
 
 _INSTALL = re.compile(r"studio exporters install ([a-z0-9_-]+)")
-
-
-@dataclass(frozen=True)
-class ExportEstimate:
-    """What an export would take. Values are None where the model is not known, or was not looked into that far."""
-
-    kind: str
-    bytes: int | None
-    """About the size of its files."""
-    missing: str
-    """What is not installed, with the command that installs it; empty if everything is there."""
-    toolchain: str
-    """The name `studio exporters install` takes, if that is what is missing."""
-    note: str = ""
-    """What to know beforehand, such as a format that takes more bits in this model."""
-    refused: str = ""
-    """Why it cannot be made of this model; empty if it can."""
-    disk: int | None = None
-    memory: int | None = None
-    seconds: float | None = None
-    """CPU seconds; `seconds_range` says how sure."""
-    folder: Path | None = None
-
-    @property
-    def seconds_range(self) -> tuple[float, float] | None:
-        """Between which CPU seconds it should stay on this processor, other programs on its cores included."""
-        return (self.seconds / SPREAD, self.seconds * SPREAD) if self.seconds else None
 
 
 @dataclass(frozen=True)
@@ -117,20 +92,26 @@ def estimate(run: Run, kind: str, settings: Mapping[str, Any]) -> ExportEstimate
             wanted.refuse(base.config)
         except ExportError as error:
             refused = error.message
-    return described(wanted, base.dims if base else None, refused, trained_weights(run.folder.adapter), tokens)
+    trained, also = trained_weights(run.folder.adapter), wanted.before(run.folder.exports)
+    return described(wanted, base.dims if base else None, refused, trained, tokens, also)
 
 
 def described(
-    wanted: AnyTarget, dims: ModelDims | None, refused: str = "", trained: int | None = None, tokens: int = GENERAL_TOKENS
+    wanted: AnyTarget,
+    dims: ModelDims | None,
+    refused: str = "",
+    trained: int | None = None,
+    tokens: int = GENERAL_TOKENS,
+    also: Collection[Work] = (),
 ) -> ExportEstimate:
     """What is known of an export from its model's dimensions alone. trained: weights of the adapter; tokens: those that are
-    answered when it is verified."""
+    answered when it is verified; also: what has to be done before it."""
     missing = wanted.missing() or ""
     install = _INSTALL.search(missing)
     return ExportEstimate(
         kind=wanted.kind,
         bytes=wanted.size(dims, trained) if dims else None,
-        seconds=wanted.seconds(dims, tokens) if dims else None,
+        seconds=wanted.seconds(dims, tokens, also) if dims else None,
         missing=missing,
         toolchain=install[1] if install else "",
         note=wanted.note(dims) if dims else "",

@@ -104,7 +104,7 @@ def advice(target: Target, source: Source) -> str:
         return f"Try {name}: about {size(finer.size(source.dims))}, and nearer to base + adapter."
     if there.verification.loses_some:
         return f"{name} is {size(there.bytes)} and also loses some; `merged` is not quantized."
-    return f"Better: {name}, which this run has already, is {size(there.bytes)} and shows no loss."
+    return f"Better: {name}, which this run has already, is {size(there.bytes)} and shows no clear loss."
 
 
 def finished_export(folder: Path, key: str) -> Artifact | None:

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 RUNTIME = 1 << 30
-"""Memory of the libraries themselves and of activations over a few thousand tokens, generously."""
-TOOLCHAIN = 768 * MIB
-"""Memory of the second process in which a toolchain converts, beside the model it holds."""
-_LOGITS = 8192
-"""Bytes for each token of the vocabulary while sixteen short prompts are answered at once."""
+"""Memory of the libraries themselves with CUDA, and of activations over a few thousand tokens, generously."""
+_PROCESS = 385 * MIB
+"""Memory of a process on a CPU that merges, loads and compares, without the model (measured: bench/exports/table.py)."""
+_LOGITS = 8 << 10
+"""Bytes for each token of the vocabulary while sixteen short prompts are answered at once, ..."""
+_LOGITS_OF_PEFT = 24 << 10
+"""... and by base + adapter, which compute them for every token of the prompts (both measured)."""
+KEPT = ".reference"
+"""The folder beside the exports that keeps what base + adapter answer."""
 _TRAINING_BYTES = {"nf4": 0.55, "int8": 1.05, "none": 2.0}
 """Bytes of a weight as the base is loaded for training; embeddings, which stay in 16 bit, come on top."""
 
@@ -79,22 +83,42 @@ def threads(source: Source) -> int:
     return 1 if source.parameters < 50e6 else machine.probe().cores
 
 
-def compared_bytes(source: Source) -> int:
-    """Main memory that comparing takes: the model's weights as they are computed with, in float32 beside the 16 bit they are
-    read in on a CPU that only emulates 16 bit, and the logits of several prompts. On a GPU the weights pass through."""
+def reference_is_kept(exports: Path) -> bool:
+    """Whether an earlier export of the run kept what base + adapter answer."""
+    return any((exports / KEPT).glob("*/reference.json"))
+
+
+def process_bytes() -> int:
+    """Main memory of a process that exports, without the model."""
     from studio.hardware import machine
 
-    here, dtype = machine.probe(), source.model.dtype or "fp32"
-    width = 4 if dtype == "fp32" else 6 if here.emulates(dtype) else 2
-    return source.parameters * (2 if here.gpu else width) + (0 if here.gpu else _LOGITS * source.dims.vocab) + RUNTIME
+    return RUNTIME if machine.probe().gpu else _PROCESS
+
+
+def compared_bytes(source: Source) -> int:
+    """Main memory that comparing takes: the model as it computes, and the logits of several prompts; with base + adapter as
+    they were trained where this run's answers are not kept yet. On a GPU the weights pass through."""
+    own = _computed_bytes(source, _LOGITS)
+    return own if reference_is_kept(source.exports) else max(own, loaded_bytes(source))
 
 
 def loaded_bytes(source: Source) -> int:
     """Main memory base + adapter take as the run loaded them, GPU or not."""
     import torch
 
+    if source.model.quantization == "none":
+        return _computed_bytes(source, _LOGITS_OF_PEFT)
     weights = int(source.parameters * _TRAINING_BYTES[source.model.quantization or "none"])
     weights += 4 * source.base_config.vocab_size * source.base_config.hidden_size
-    if source.model.quantization == "none":
-        return compared_bytes(source)
-    return RUNTIME + (0 if torch.cuda.is_available() else weights * (2 if source.model.dtype == "fp32" else 1))
+    if torch.cuda.is_available():
+        return RUNTIME
+    return process_bytes() + weights * (2 if source.model.dtype == "fp32" else 1) + _LOGITS_OF_PEFT * source.dims.vocab
+
+
+def _computed_bytes(source: Source, logits: int) -> int:
+    """The weights as they are computed with: in float32 beside the 16 bit they are read in on a CPU that emulates 16 bit."""
+    from studio.hardware import machine
+
+    here, dtype = machine.probe(), source.model.dtype or "fp32"
+    width = 4 if dtype == "fp32" else 6 if here.emulates(dtype) else 2
+    return source.parameters * (2 if here.gpu else width) + (0 if here.gpu else logits * source.dims.vocab) + process_bytes()

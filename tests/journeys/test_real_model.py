@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,53 @@ def test_from_rows_through_4_bit_training_and_evidence_to_verified_exports_that_
     exported = run / "exports" / "merged"
     answer = studio("chat", exported, "-m", "What is the capital of France?", home=tmp_path / "home")
     assert "Paris" in answer.out, answer.err + answer.out
+
+
+SAME = {"adapter": 8, "merged": 8, "gguf-q8_0": 7, "onnx-int8": 7}
+"""Of eight answers, those that must be the very ones of base + adapter in plain peft."""
+
+
+def test_exports_of_a_real_model_answer_alike_in_their_runtimes_own_interfaces_and_are_as_large_as_was_said(
+    real_model: Path, tmp_path: Path
+) -> None:
+    training = {"learning_rate": 2e-3, "max_steps": 40, "batch_size": 4, "eval_every": 40}
+    kinds = [{"kind": "adapter"}, {"kind": "merged"}, {"kind": "gguf", "quant": "q8_0"}, {"kind": "onnx", "quant": "int8"}]
+    evaluation = {"general": "off", "max_rows": 4}
+    file = spec(
+        real_model, tmp_path, 160, replay=0, quantization="none", training=training, export=kinds, evaluation=evaluation
+    )
+    home = tmp_path / "home"
+    ended = studio("train", file, "--json", home=home)
+    assert ended.code == 0, ended.err + ended.out
+    run = Path(ended.json["folder"])
+    rows = [json.loads(line)["question"] for line in (tmp_path / "support-heldout.jsonl").read_text().splitlines()]
+    known = asked(run / "exports" / "adapter", "adapter", rows, str(real_model))
+    assert len(known) == 8
+    assert len(set(known)) > 1, "it answers by what it is asked"
+    for target in kinds:
+        quant = target.get("quant", "")
+        folder = run / "exports" / "-".join(filter(None, (target["kind"], quant)))
+        made = json.loads((folder / "artifact.json").read_text())
+        words = ["export", run.name, "--to", target["kind"], *(["--quant", quant] if quant else []), "--dry-run", "--json"]
+        assert studio(*words, home=home).json["bytes"] == pytest.approx(made["bytes"], rel=0.1)
+        there = known if folder.name == "adapter" else asked(folder, target["kind"], rows)
+        alike = sum(one == two for one, two in zip(known, there, strict=True))
+        assert alike >= SAME[folder.name], f"{folder.name}: {there} instead of {known}"
+
+
+def asked(folder: Path, kind: str, rows: list[str], base: str = "") -> list[str]:
+    """What an export answers, by its runtime alone: `bench/exports/answers.py` has nothing of the studio's."""
+    from transformers import AutoTokenizer
+
+    words = AutoTokenizer.from_pretrained(folder)
+    prompts = [[{"role": "user", "content": row}] for row in rows]
+    texts = [words.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True) for prompt in prompts]
+    questions = folder.parent / "questions.json"
+    questions.write_text(json.dumps([{"text": text, "messages": row} for text, row in zip(texts, prompts, strict=True)]))
+    script = ROOT / "bench" / "exports" / "answers.py"
+    command = [sys.executable, str(script), kind, str(folder), str(questions), *([base] if base else [])]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [json.loads(line)["answer"] for line in said.splitlines() if line.startswith('{"answer"')]
 
 
 def test_a_run_that_ruins_a_real_model_is_said_to_forget_in_the_headline(real_model: Path, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def verdict(verification: Verification) -> str:
     if verification.loses_some:
         said += f" **It answers worse than base + adapter**: {'; '.join(verification.losses)}."
     elif verification.evidence and verification.passed is not False:
-        said += " No loss was seen on the run's own metric."
+        said += " There is no clear loss on the run's own metric."
     return f"{said} {verification.advice}".strip()
 
 

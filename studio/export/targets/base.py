@@ -7,14 +7,14 @@ A target is a folder with `settings.py` (a subclass of `Target`), `write.py` and
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
 from studio.core.section import Section
-from studio.export.work import Work
+from studio.export.work import MERGE, REFERENCE, Held, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Onto, Source
@@ -49,6 +49,9 @@ class Target(Section, ABC, frozen=True):
     WORK: ClassVar[Mapping[str, Work]] = {"": Work(fixed=20, weights=150, token=300)}
     """What making and verifying it takes, by `quant` where that matters; "" is every other one."""
 
+    HELD: ClassVar[Mapping[str, Held]] = {"": Held()}
+    """The main memory it takes at the peak, likewise."""
+
     def refuse(self, config: Mapping[str, Any]) -> None:
         """Raise ExportError if the base's `config.json` alone rules this export out. The plan asks before training, the
         export before merging."""
@@ -77,12 +80,26 @@ class Target(Section, ABC, frozen=True):
         """What to know before it is made of a base of these dimensions; empty where there is nothing."""
         return ""
 
-    def seconds(self, dims: ModelDims, tokens: int) -> float:
-        """About how many CPU seconds making and verifying it takes on this machine, where so many tokens are answered."""
+    def seconds(self, dims: ModelDims, tokens: int, also: Collection[Work] = ()) -> float:
+        """About how many CPU seconds making and verifying it takes on this machine, where so many tokens are answered. also:
+        what has to be done before it."""
         from studio.export import pace
 
-        work = self.WORK.get(getattr(self, "quant", ""), self.WORK[""])
-        return work.seconds(dims, tokens) * pace.slowness()
+        own = self.WORK.get(getattr(self, "quant", ""), self.WORK[""])
+        return sum(work.seconds(dims, tokens) for work in (own, *also)) * pace.slowness()
+
+    def before(self, exports: Path) -> tuple[Work, ...]:
+        """What has to be done before it that no earlier export of the run, in `exports`, has left."""
+        from studio.export import resources
+
+        return () if resources.reference_is_kept(exports) else (REFERENCE,)
+
+    def memory(self, source: Source) -> int:
+        """Bytes of main memory that making and verifying it takes at the peak."""
+        from studio.export import resources
+
+        held = self.HELD.get(getattr(self, "quant", ""), self.HELD[""])
+        return max(resources.compared_bytes(source), resources.process_bytes() + held.bytes(source.dims))
 
     @abstractmethod
     def estimate(self, source: Source) -> Need:
@@ -133,6 +150,11 @@ class MergedModelTarget(Target, frozen=True):
         if self.TOOLCHAIN:
             return toolchains.missing(self.TOOLCHAIN)
         return extras.missing(self.STEM, self.PACKAGES) if self.PACKAGES else None
+
+    def before(self, exports: Path) -> tuple[Work, ...]:
+        """The reference, and the merged model."""
+        merged = self.STEM == "merged" or any(exports.glob("merged/artifact.json"))
+        return (*super().before(exports), *(() if merged else (MERGE,)))
 
     def folder(self, source: Source) -> str:
         """Stem, quantization, and the base weights where they are not those a merge takes by itself."""

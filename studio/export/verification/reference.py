@@ -12,6 +12,7 @@ import numpy as np
 from studio.core.files import folder_aside, read_json, write_json
 from studio.evaluation.report import ModelAnswer
 from studio.export.merging.source import Source, source_tokenizer
+from studio.export.resources import KEPT
 from studio.export.verification import answers, evidence
 from studio.export.verification.answers import Answer, Case, Forced, Reference
 from studio.export.verification.evidence import Evidence
@@ -19,8 +20,6 @@ from studio.export.verification.probe import Probe
 from studio.hardware import machine as machines
 from studio.models.loading import free_memory
 from studio.tracking.reporter import Reporter
-
-FOLDER = ".reference"
 
 
 class _Tuned:
@@ -49,7 +48,7 @@ def reference(source: Source, probe: Probe, reporter: Reporter) -> tuple[Referen
 
 def _cached_or_new(source: Source, probe: Probe, model: _Tuned, reporter: Reporter) -> Reference:
     """The reference that is kept, or a new one."""
-    folder = source.exports / FOLDER / key(source, probe)
+    folder = source.exports / KEPT / key(source, probe)
     if (folder / "reference.json").exists():
         return load(folder)
     base, both = model.sides
@@ -64,7 +63,7 @@ def _answered(source: Source, model: _Tuned, reporter: Reporter, wanted: Evidenc
     if wanted.known:
         return wanted
     of = source.key(wanted.name, wanted.longest, [row.ids for row in wanted.rows])
-    file = source.exports / FOLDER / f"{wanted.name}-{of}.json"
+    file = source.exports / KEPT / f"{wanted.name}-{of}.json"
     if not file.exists():
         said = [evidence.ask_rows(side, side.tokenizer, wanted, reporter) for side in model.sides]
         write_json(file, {name: list(map(asdict, side)) for name, side in zip(("base", "tuned"), said, strict=True)})

@@ -119,7 +119,7 @@ class Verification:
 
     @property
     def status(self) -> str:
-        """`verified` (no loss seen), `verified, loses some`, `failed`, `structure checked, not run` or `not verified`."""
+        """`verified` (no clear loss), `verified, loses some`, `failed`, `structure checked, not run` or `not verified`."""
         if self.passed is None:
             return STRUCTURAL if self.note.startswith(STRUCTURAL) else "not verified"
         if not self.passed:
@@ -152,7 +152,7 @@ class Verification:
         """What was found, in a sentence for a badge: the status with the figure that decides it."""
         if not self.sets or self.passed is False:
             return self.status
-        found = "loses some" if self.loses_some else "no loss seen"
+        found = "loses some" if self.loses_some else "no clear loss"
         status = "verified" if self.passed else self.status
         said = self.losses or [self.sets[0].sentence]
         return f"{status}, {found}: {'; '.join(said)}"

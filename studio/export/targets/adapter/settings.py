@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class AdapterTarget(Target, frozen=True):
     """The adapter alone: a few megabytes, loaded on the base model."""
 
-    WORK: ClassVar[Mapping[str, Work]] = {"": Work(9.5, weights=50, token=325)}
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(8, weights=38, token=245)}
     kind: Literal["adapter"] = Field(default="adapter", title="Kind")
     """A PEFT adapter folder."""
 

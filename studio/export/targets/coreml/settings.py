@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import ContextTokens, FixedContextTarget, MergeOnto
-from studio.export.work import Work
+from studio.export.work import Held, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -24,6 +24,7 @@ class CoremlTarget(FixedContextTarget, frozen=True):
     """A Core ML package; run on a Mac, elsewhere structure checked, not run."""
 
     WORK: ClassVar[Mapping[str, Work]] = {"": Work(38, layer=1.5, weights=400, token=1190)}
+    HELD: ClassVar[Mapping[str, Held]] = {"": Held(process=480, weight=18)}
     STEM: ClassVar[str] = "coreml"
     QUANTS: ClassVar[tuple[str, ...]] = ("int4", "fp16")
     TOOLCHAIN: ClassVar[str] = "coreml"
@@ -57,10 +58,10 @@ class CoremlTarget(FixedContextTarget, frozen=True):
 
     def estimate(self, source: Source) -> Need:
         """Disk space: the package, the 16-bit one before it, and a merged model unless there is one. Memory: converting."""
-        from studio.export.resources import MIB, RUNTIME, TOOLCHAIN, Need
+        from studio.export.resources import MIB, Need
 
         disk = self.size(source.dims) + source.parameters * 2 + self.merged_scratch(source) + 32 * MIB
-        return Need(disk=disk, memory=source.parameters * 4 * 3 + RUNTIME + TOOLCHAIN)
+        return Need(disk=disk, memory=self.memory(source))
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
         """Merge (or take the merged export) and convert."""

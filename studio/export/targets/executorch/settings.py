@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import ContextTokens, FixedContextTarget, MergeOnto
-from studio.export.work import Work
+from studio.export.work import Held, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -24,6 +24,7 @@ class ExecutorchTarget(FixedContextTarget, frozen=True):
     """An ExecuTorch program, loaded and checked in ExecuTorch's runtime and in its runner for phones."""
 
     WORK: ClassVar[Mapping[str, Work]] = {"": Work(14, layer=5.5, layers_squared=0.13, weights=186, token=620)}
+    HELD: ClassVar[Mapping[str, Held]] = {"": Held(process=400, weight=15), "fp32": Held(process=400, weight=22)}
     STEM: ClassVar[str] = "executorch"
     QUANTS: ClassVar[tuple[str, ...]] = ("8da4w", "8da8w", "fp32")
     PACKAGES: ClassVar[tuple[str, ...]] = ("executorch", "torchao", "pytorch_tokenizers")
@@ -60,10 +61,10 @@ class ExecutorchTarget(FixedContextTarget, frozen=True):
     def estimate(self, source: Source) -> Need:
         """Disk space: the file, and a merged model unless there is one. Memory: at the peak of lowering copies
         of the weights as torch's, the graph's constants and the file's, in float32 or in 8 bit."""
-        from studio.export.resources import RUNTIME, TOOLCHAIN, Need
+        from studio.export.resources import Need
 
         disk = self.size(source.dims) + self.merged_scratch(source)
-        return Need(disk=disk, memory=source.parameters * (16 if self.quant == "fp32" else 8) + RUNTIME + TOOLCHAIN)
+        return Need(disk=disk, memory=self.memory(source))
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
         """Merge (or take the merged export) and lower."""

@@ -25,9 +25,9 @@ class GgufTarget(MergedModelTarget, frozen=True):
     """A GGUF file, loaded and checked in llama.cpp."""
 
     WORK: ClassVar[Mapping[str, Work]] = {
-        "": Work(7.6, weights=119, token=450),
-        "q8_0": Work(7.8, weights=60, token=450),
-        "f16": Work(7.8, weights=60, token=450),
+        "": Work(5.7, weights=105, token=340),
+        "q8_0": Work(5.7, weights=37, token=340),
+        "f16": Work(5.7, weights=45, token=450),
     }
     STEM: ClassVar[str] = "gguf"
     QUANTS: ClassVar[tuple[str, ...]] = ("q4_k_m", "q5_k_m", "q6_k", "q8_0", "f16")

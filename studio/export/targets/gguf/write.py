@@ -13,7 +13,7 @@ from studio.export.llamacpp.formats import fallback_note
 from studio.export.merging import merge
 from studio.export.merging.source import Source, source_tokenizer
 from studio.export.prompts import portable_template
-from studio.export.resources import RUNTIME, Need, compared_bytes, threads
+from studio.export.resources import Need, process_bytes, threads
 from studio.export.targets.gguf import quantize
 from studio.export.targets.merged_model import WORK
 from studio.tracking.reporter import Reporter
@@ -27,7 +27,8 @@ def estimate(target: GgufTarget, source: Source) -> Need:
     file = int(target.size(source.dims) * 1.04)
     middle = source.parameters * 2 if target.quant in quantize.FTYPES else 0
     disk = file + target.merged_scratch(source) + middle + (32 << 20)
-    return Need(disk=disk, memory=max(merge.merged_bytes(source, None) + RUNTIME, file + RUNTIME, compared_bytes(source)))
+    written = max(merge.merged_bytes(source, None), file) + process_bytes()
+    return Need(disk=disk, memory=max(written, target.memory(source)))
 
 
 def write(target: GgufTarget, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:

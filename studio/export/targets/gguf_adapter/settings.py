@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import Target
-from studio.export.work import Work
+from studio.export.work import Held, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class GgufAdapterTarget(Target, frozen=True):
     """A LoRA adapter as a GGUF file: a few megabytes, loaded on a GGUF file of the base, several on one base."""
 
-    WORK: ClassVar[Mapping[str, Work]] = {"": Work(8.5, weights=100, token=450)}
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(6.8, weights=110, token=340)}
+    HELD: ClassVar[Mapping[str, Held]] = {"": Held(weight=3.2, vocabulary=8 << 10)}
 
     kind: Literal["gguf_adapter"] = Field(default="gguf_adapter", title="Kind")
     """A GGUF LoRA adapter."""
@@ -61,11 +62,11 @@ class GgufAdapterTarget(Target, frozen=True):
     def estimate(self, source: Source) -> Need:
         """Disk space: the file, and for the check the base twice. Memory: the base."""
         from studio.export.merging import merge
-        from studio.export.resources import MIB, RUNTIME, Need
+        from studio.export.resources import MIB, Need
 
         base = merge.merged_bytes(source, None)
         disk = self.size(source.dims) + base + source.parameters * 2
-        return Need(disk=disk + 32 * MIB, memory=max(base, source.parameters * 2) + RUNTIME)
+        return Need(disk=disk + 32 * MIB, memory=self.memory(source))
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
         """Convert the matrices, add template and Modelfile."""

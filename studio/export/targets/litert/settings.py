@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import ContextTokens, FixedContextTarget, MergeOnto
-from studio.export.work import Work
+from studio.export.work import Held, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -24,6 +24,7 @@ class LitertTarget(FixedContextTarget, frozen=True):
     """LiteRT files, loaded and checked in LiteRT's interpreter and in LiteRT-LM."""
 
     WORK: ClassVar[Mapping[str, Work]] = {"": Work(34, weights=590, token=600)}
+    HELD: ClassVar[Mapping[str, Held]] = {"": Held(process=565, weight=20.5)}
     STEM: ClassVar[str] = "litert"
     QUANTS: ClassVar[tuple[str, ...]] = ("int8", "fp32")
     TOOLCHAIN: ClassVar[str] = "litert"
@@ -36,19 +37,21 @@ class LitertTarget(FixedContextTarget, frozen=True):
     merge_into: MergeOnto = None
 
     def size(self, dims: ModelDims, trained: int | None = None) -> int:
-        """Two files with every weight; the output matrix is stored apart from the embedding."""
-        from studio.export.resources import tokenizer_bytes, weight_bytes
+        """Two files with every weight, a tied matrix once, and about 110 kB a layer for the graphs of prompt and answer; the
+        vocabulary, compressed, in one of them."""
+        from studio.export.resources import weight_bytes
 
         each = {"int8": 1.03, "fp32": 4.0}[self.quant]
-        return 2 * weight_bytes(dims, each, each, each) + tokenizer_bytes(dims)
+        model = weight_bytes(dims, each, each, each if dims.head else None) + 110_000 * dims.layers
+        return 2 * model + 15 * dims.vocab
 
     def estimate(self, source: Source) -> Need:
         """Disk space: both files, the float32 ones they are made from, and a merged model unless there is one. Memory: five
         float32 copies of the weights at the peak of a conversion: torch's, the graph's constants and the file's."""
-        from studio.export.resources import MIB, RUNTIME, TOOLCHAIN, Need
+        from studio.export.resources import MIB, Need
 
         disk = self.size(source.dims) + source.parameters * 4 + self.merged_scratch(source) + 64 * MIB
-        return Need(disk=disk, memory=source.parameters * 4 * 5 + RUNTIME + TOOLCHAIN)
+        return Need(disk=disk, memory=self.memory(source))
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
         """Merge (or take the merged export) and convert."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import MergedModelTarget
-from studio.export.work import Work
+from studio.export.work import Held, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class MergedTarget(MergedModelTarget, frozen=True):
     """One full model folder that transformers, vLLM, SGLang and TensorRT-LLM load."""
 
-    WORK: ClassVar[Mapping[str, Work]] = {"": Work(9, weights=105, token=140)}
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(6.7, weights=65, token=105)}
+    HELD: ClassVar[Mapping[str, Held]] = {"": Held(weight=2, vocabulary=24 << 10)}
     STEM: ClassVar[str] = "merged"
 
     kind: Literal["merged"] = Field(default="merged", title="Kind")
@@ -55,10 +56,10 @@ class MergedTarget(MergedModelTarget, frozen=True):
     def estimate(self, source: Source) -> Need:
         """Disk space of the weights; memory of the larger of merging and checking."""
         from studio.export.merging.merge import merged_bytes
-        from studio.export.resources import RUNTIME, Need, compared_bytes
+        from studio.export.resources import Need, process_bytes
 
         disk = merged_bytes(source, self.dtype)
-        return Need(disk=disk + (32 << 20), memory=max(disk + RUNTIME, compared_bytes(source)))
+        return Need(disk=disk + (32 << 20), memory=max(disk + process_bytes(), self.memory(source)))
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
         """Merge and save."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import MergedModelTarget, MergeOnto
-from studio.export.work import Work
+from studio.export.work import Held, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Merged4BitTarget(MergedModelTarget, frozen=True):
     """A full model in 4 bit, made for servers on a GPU: about a third of `merged`."""
 
-    WORK: ClassVar[Mapping[str, Work]] = {"": Work(35, weights=400, token=140)}
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(15.5, columns=1.32, weights=30, token=105)}
+    HELD: ClassVar[Mapping[str, Held]] = {"": Held(process=377, weight=2, vocabulary=6 << 10)}
     STEM: ClassVar[str] = "merged-4bit"
     TOOLCHAIN: ClassVar[str] = "compress"
 
@@ -52,12 +53,12 @@ class Merged4BitTarget(MergedModelTarget, frozen=True):
     def estimate(self, source: Source) -> Need:
         """Disk space: the files, and a merged model unless there is one. Memory: the merged model, the statistics of one
         block's inputs, and the libraries twice, for two processes."""
-        from studio.export.merging import merge
-        from studio.export.resources import MIB, RUNTIME, TOOLCHAIN, Need
+        from studio.export.resources import MIB, Need
 
         statistics = 2 * 4 * source.dims.ffn**2
-        memory = merge.merged_bytes(source, None) + statistics + 2 * RUNTIME + TOOLCHAIN
-        return Need(disk=self.size(source.dims) + self.merged_scratch(source) + 32 * MIB, memory=memory)
+        return Need(
+            disk=self.size(source.dims) + self.merged_scratch(source) + 32 * MIB, memory=self.memory(source) + statistics
+        )
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
         """Merge (or take the merged export), and quantize on training rows."""

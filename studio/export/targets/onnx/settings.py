@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import MergedModelTarget, MergeOnto
-from studio.export.work import Work
+from studio.export.work import Held, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -30,6 +30,11 @@ class OnnxTarget(MergedModelTarget, frozen=True):
         "": Work(15.5, weights=314, token=330),
         "fp32": Work(15.5, weights=190, token=330),
         "fp16": Work(15.5, weights=190, token=330),
+    }
+    HELD: ClassVar[Mapping[str, Held]] = {
+        "": Held(process=95, weight=16),
+        "fp32": Held(process=95, weight=6.5),
+        "fp16": Held(process=95, weight=16),
     }
     STEM: ClassVar[str] = "onnx"
     QUANTS: ClassVar[tuple[str, ...]] = ("int4", "int8", "fp16", "fp32")
@@ -83,10 +88,10 @@ class OnnxTarget(MergedModelTarget, frozen=True):
 
     def estimate(self, source: Source) -> Need:
         """Disk space: the files, and a merged model unless there is one. Memory: the model in float32 and the graph."""
-        from studio.export.resources import RUNTIME, TOOLCHAIN, Need
+        from studio.export.resources import Need
 
         disk = self.size(source.dims) + self.merged_scratch(source)
-        return Need(disk=disk, memory=source.parameters * 10 + RUNTIME + TOOLCHAIN)
+        return Need(disk=disk, memory=self.memory(source))
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
         """Merge (or take the merged export) and build."""

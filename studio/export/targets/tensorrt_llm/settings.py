@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import MergedModelTarget, MergeOnto
-from studio.export.work import Work
+from studio.export.work import Held, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class TensorrtLlmTarget(MergedModelTarget, frozen=True):
     """A full model folder for TensorRT-LLM's PyTorch backend; nothing is built beforehand."""
 
-    WORK: ClassVar[Mapping[str, Work]] = {"": Work(9, weights=105, token=140)}
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(6.7, weights=25, token=105)}
+    HELD: ClassVar[Mapping[str, Held]] = {"": Held(weight=2, vocabulary=24 << 10)}
     STEM: ClassVar[str] = "tensorrt-llm"
 
     kind: Literal["tensorrt_llm"] = Field(default="tensorrt_llm", title="Kind")
@@ -45,10 +46,10 @@ class TensorrtLlmTarget(MergedModelTarget, frozen=True):
     def estimate(self, source: Source) -> Need:
         """Disk space and memory of merging and of the comparison."""
         from studio.export.merging import merge
-        from studio.export.resources import MIB, RUNTIME, Need, compared_bytes
+        from studio.export.resources import MIB, Need
 
         merged = merge.merged_bytes(source, None)
-        return Need(disk=merged + 32 * MIB, memory=max(merged + RUNTIME, compared_bytes(source)))
+        return Need(disk=merged + 32 * MIB, memory=self.memory(source))
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
         """Merge (or take the merged export) and write the options."""
