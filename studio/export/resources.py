@@ -104,10 +104,10 @@ def compared_bytes(source: Source) -> int:
 
 def loaded_bytes(source: Source) -> int:
     """Main memory base + adapter take as the run loaded them, GPU or not."""
-    import torch
-
     if source.model.quantization == "none":
         return _computed_bytes(source, _LOGITS_OF_PEFT)
+    import torch
+
     weights = int(source.parameters * _TRAINING_BYTES[source.model.quantization or "none"])
     weights += 4 * source.base_config.vocab_size * source.base_config.hidden_size
     if torch.cuda.is_available():

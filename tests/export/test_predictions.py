@@ -64,7 +64,7 @@ def test_the_time_that_is_said_is_what_was_measured_where_the_figures_are_from(
 def test_the_memory_that_is_said_is_what_was_held_at_the_peak(
     base: str, name: str, took: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    here = replace(machine.probe(), gpu=None, cpu_flags=processor.BF16_FLAGS)
+    here = replace(machine.probe(), gpus=(), cpu_flags=frozenset(processor.BF16_FLAGS))
     monkeypatch.setattr(machine, "probe", lambda: here)
     (tmp_path / KEPT / "0").mkdir(parents=True)
     (tmp_path / KEPT / "0" / "reference.json").write_text("{}")

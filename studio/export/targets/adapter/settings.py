@@ -37,12 +37,18 @@ class AdapterTarget(Target, frozen=True):
 
         return adapter_bytes(dims, trained) + tokenizer_bytes(dims)
 
+    def memory(self, source: Source) -> int:
+        """That of base + adapter."""
+        from studio.export.resources import loaded_bytes
+
+        return loaded_bytes(source)
+
     def estimate(self, source: Source) -> Need:
         """Disk space of a copy, and the memory of base + adapter."""
         from studio.core.files import bytes_in
-        from studio.export.resources import Need, loaded_bytes
+        from studio.export.resources import Need
 
-        return Need(disk=bytes_in(source.adapter) + (32 << 20), memory=loaded_bytes(source))
+        return Need(disk=bytes_in(source.adapter) + (32 << 20), memory=self.memory(source))
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
         """Copy settings and weights, add tokenizer and template, name the base."""

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 class CoremlTarget(FixedContextTarget, frozen=True):
     """A Core ML package; run on a Mac, elsewhere structure checked, not run."""
 
-    WORK: ClassVar[Mapping[str, Work]] = {"": Work(38, layer=1.5, weights=400, token=1190)}
-    HELD: ClassVar[Mapping[str, Held]] = {"": Held(process=480, weight=18)}
+    WORK: ClassVar[Mapping[str, Work]] = {
+        "": Work(27, layer=1.1, weights=268, token=890),
+        "fp16": Work(27, layer=1.1, weights=124, token=890),
+    }
+    HELD: ClassVar[Mapping[str, Held]] = {"": Held(process=480, weight=18.2), "fp16": Held(process=480, weight=15.6)}
     STEM: ClassVar[str] = "coreml"
     QUANTS: ClassVar[tuple[str, ...]] = ("int4", "fp16")
     TOOLCHAIN: ClassVar[str] = "coreml"

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 class ExecutorchTarget(FixedContextTarget, frozen=True):
     """An ExecuTorch program, loaded and checked in ExecuTorch's runtime and in its runner for phones."""
 
-    WORK: ClassVar[Mapping[str, Work]] = {"": Work(14, layer=5.5, layers_squared=0.13, weights=186, token=620)}
-    HELD: ClassVar[Mapping[str, Held]] = {"": Held(process=400, weight=15), "fp32": Held(process=400, weight=22)}
+    WORK: ClassVar[Mapping[str, Work]] = {
+        "": Work(16.2, layer=3.2, weights=90, token=450),
+        "fp32": Work(16.2, layer=2.4, weights=90, token=450),
+    }
+    HELD: ClassVar[Mapping[str, Held]] = {"": Held(process=335, weight=12.5), "fp32": Held(process=320, weight=15)}
     STEM: ClassVar[str] = "executorch"
     QUANTS: ClassVar[tuple[str, ...]] = ("8da4w", "8da8w", "fp32")
     PACKAGES: ClassVar[tuple[str, ...]] = ("executorch", "torchao", "pytorch_tokenizers")
@@ -52,11 +55,8 @@ class ExecutorchTarget(FixedContextTarget, frozen=True):
         """Linear layers in 4, 8 or 32 bit; embedding and output matrix in 8 or 32, stored apart even where they are tied."""
         from studio.export.resources import tokenizer_bytes, weight_bytes
 
-        linear = {"fp32": 4.0, "8da8w": 1.03, "8da4w": 0.57}[self.quant]
-        fine = 4.0 if self.quant == "fp32" else 1.03
-        return weight_bytes(dims, linear, fine, None if self.quant == "fp32" and not dims.head else fine) + tokenizer_bytes(
-            dims
-        )
+        linear, fine = {"fp32": (4.0, 4.0), "8da8w": (1.03, 1.03), "8da4w": (0.57, 1.03)}[self.quant]
+        return weight_bytes(dims, linear, fine, fine) + tokenizer_bytes(dims)
 
     def estimate(self, source: Source) -> Need:
         """Disk space: the file, and a merged model unless there is one. Memory: at the peak of lowering copies

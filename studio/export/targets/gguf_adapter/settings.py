@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class GgufAdapterTarget(Target, frozen=True):
     """A LoRA adapter as a GGUF file: a few megabytes, loaded on a GGUF file of the base, several on one base."""
 
-    WORK: ClassVar[Mapping[str, Work]] = {"": Work(6.8, weights=110, token=340)}
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(5.7, weights=117, token=340)}
     HELD: ClassVar[Mapping[str, Held]] = {"": Held(weight=3.2, vocabulary=8 << 10)}
 
     kind: Literal["gguf_adapter"] = Field(default="gguf_adapter", title="Kind")

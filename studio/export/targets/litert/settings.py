@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 class LitertTarget(FixedContextTarget, frozen=True):
     """LiteRT files, loaded and checked in LiteRT's interpreter and in LiteRT-LM."""
 
-    WORK: ClassVar[Mapping[str, Work]] = {"": Work(34, weights=590, token=600)}
+    WORK: ClassVar[Mapping[str, Work]] = {
+        "": Work(17.7, layer=1.4, weights=385, token=460),
+        "fp32": Work(17.7, layer=1.4, weights=605, token=460),
+    }
     HELD: ClassVar[Mapping[str, Held]] = {"": Held(process=565, weight=20.5)}
     STEM: ClassVar[str] = "litert"
     QUANTS: ClassVar[tuple[str, ...]] = ("int8", "fp32")

@@ -27,14 +27,14 @@ class OnnxTarget(MergedModelTarget, frozen=True):
     """An ONNX model with tokenizer and settings, loaded and checked in ONNX Runtime GenAI."""
 
     WORK: ClassVar[Mapping[str, Work]] = {
-        "": Work(15.5, weights=314, token=330),
-        "fp32": Work(15.5, weights=190, token=330),
-        "fp16": Work(15.5, weights=190, token=330),
+        "": Work(10.6, weights=222, token=250),
+        "fp32": Work(9.9, weights=198, token=250),
+        "fp16": Work(9.9, weights=198, token=250),
     }
     HELD: ClassVar[Mapping[str, Held]] = {
         "": Held(process=95, weight=16),
         "fp32": Held(process=95, weight=6.5),
-        "fp16": Held(process=95, weight=16),
+        "fp16": Held(process=95, weight=7.9),
     }
     STEM: ClassVar[str] = "onnx"
     QUANTS: ClassVar[tuple[str, ...]] = ("int4", "int8", "fp16", "fp32")
