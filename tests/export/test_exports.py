@@ -17,13 +17,14 @@ from studio.export.llamacpp import runtime
 from studio.export.llamacpp.files import gguf_in
 from studio.export.make import Probe, Source, export
 from studio.export.merging.source import source_tokenizer
+from studio.export.resources import KEPT
 from studio.export.targets.adapter.settings import AdapterTarget
 from studio.export.targets.gguf import verify as verify_gguf
 from studio.export.targets.gguf.settings import GgufTarget
 from studio.export.targets.merged.settings import MergedTarget
 from studio.export.targets.merged_model import merged_export, merged_folder
 from studio.export.verification import answers
-from studio.export.verification.reference import FOLDER, reference
+from studio.export.verification.reference import reference
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.export.conftest import make_source, talk
@@ -114,7 +115,7 @@ def test_the_manifest_tells_all_and_every_hash_is_true(source: Source, merged: A
 def test_a_verified_export_is_left_alone_and_the_reference_is_computed_once(
     source: Source, probe: Probe, merged: Artifact
 ) -> None:
-    before = {file: file.stat().st_mtime_ns for file in [*merged.path.iterdir(), *(source.exports / FOLDER).rglob("*")]}
+    before = {file: file.stat().st_mtime_ns for file in [*merged.path.iterdir(), *(source.exports / KEPT).rglob("*")]}
     assert export(MergedTarget(), source, probe, Silent()) == merged
     export(AdapterTarget(), source, probe, Silent())
     assert {file: file.stat().st_mtime_ns for file in before} == before
@@ -182,7 +183,7 @@ def test_gguf_without_a_merged_export_merges_aside(tmp_path: Path, probe: Probe)
     assert artifact.verification.passed
     assert artifact.details["onto"] == "original"
     assert "unquantised" in artifact.details["statement"]
-    assert sorted(item.name for item in source.exports.iterdir() if item.is_dir()) == [FOLDER, "gguf-f16"]
+    assert sorted(item.name for item in source.exports.iterdir() if item.is_dir()) == [KEPT, "gguf-f16"]
     adapter = export(AdapterTarget(), source, probe, Silent())
     assert adapter.serve == []
     assert "merged" in (adapter.path / "README.md").read_text()
