@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Held:
+class Peak:
     """Main memory at the peak of making an export, beside the process that compares.
 
     process: MiB of the process in which a toolchain converts. weight: bytes for each weight of the base. vocabulary: bytes for

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from studio.core.section import Section
-from studio.export.work import MERGE, REFERENCE, Held, Work
+from studio.export.work import MERGE, REFERENCE, Peak, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Onto, Source
@@ -49,7 +49,7 @@ class Target(Section, ABC, frozen=True):
     WORK: ClassVar[Mapping[str, Work]] = {"": Work(fixed=20, weights=150, token=300)}
     """What making and verifying it takes, by `quant` where that matters; "" is every other one."""
 
-    HELD: ClassVar[Mapping[str, Held]] = {"": Held()}
+    PEAK: ClassVar[Mapping[str, Peak]] = {"": Peak()}
     """The main memory it takes at the peak, likewise."""
 
     def refuse(self, config: Mapping[str, Any]) -> None:
@@ -98,8 +98,8 @@ class Target(Section, ABC, frozen=True):
         """Bytes of main memory that making and verifying it takes at the peak."""
         from studio.export import resources
 
-        held = self.HELD.get(getattr(self, "quant", ""), self.HELD[""])
-        return max(resources.compared_bytes(source), resources.process_bytes() + held.bytes(source.dims))
+        peak = self.PEAK.get(getattr(self, "quant", ""), self.PEAK[""])
+        return max(resources.compared_bytes(source), resources.process_bytes() + peak.bytes(source.dims))
 
     @abstractmethod
     def estimate(self, source: Source) -> Need:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import ContextTokens, FixedContextTarget, MergeOnto
-from studio.export.work import Held, Work
+from studio.export.work import Peak, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -24,10 +24,10 @@ class CoremlTarget(FixedContextTarget, frozen=True):
     """A Core ML package; run on a Mac, elsewhere structure checked, not run."""
 
     WORK: ClassVar[Mapping[str, Work]] = {
-        "": Work(27, layer=1.1, weights=268, token=890),
-        "fp16": Work(27, layer=1.1, weights=124, token=890),
+        "": Work(24.5, layer=1.1, weights=286, token=890),
+        "fp16": Work(24.5, layer=1.1, weights=143, token=890),
     }
-    HELD: ClassVar[Mapping[str, Held]] = {"": Held(process=480, weight=18.2), "fp16": Held(process=480, weight=15.6)}
+    PEAK: ClassVar[Mapping[str, Peak]] = {"": Peak(process=480, weight=18.2), "fp16": Peak(process=480, weight=15.6)}
     STEM: ClassVar[str] = "coreml"
     QUANTS: ClassVar[tuple[str, ...]] = ("int4", "fp16")
     TOOLCHAIN: ClassVar[str] = "coreml"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import ContextTokens, FixedContextTarget, MergeOnto
-from studio.export.work import Held, Work
+from studio.export.work import Peak, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -27,7 +27,7 @@ class ExecutorchTarget(FixedContextTarget, frozen=True):
         "": Work(16.2, layer=3.2, weights=90, token=450),
         "fp32": Work(16.2, layer=2.4, weights=90, token=450),
     }
-    HELD: ClassVar[Mapping[str, Held]] = {"": Held(process=335, weight=12.5), "fp32": Held(process=320, weight=15)}
+    PEAK: ClassVar[Mapping[str, Peak]] = {"": Peak(process=335, weight=12.5), "fp32": Peak(process=320, weight=15)}
     STEM: ClassVar[str] = "executorch"
     QUANTS: ClassVar[tuple[str, ...]] = ("8da4w", "8da8w", "fp32")
     PACKAGES: ClassVar[tuple[str, ...]] = ("executorch", "torchao", "pytorch_tokenizers")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import Target
-from studio.export.work import Held, Work
+from studio.export.work import Peak, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -25,7 +25,7 @@ class GgufAdapterTarget(Target, frozen=True):
     """A LoRA adapter as a GGUF file: a few megabytes, loaded on a GGUF file of the base, several on one base."""
 
     WORK: ClassVar[Mapping[str, Work]] = {"": Work(5.7, weights=117, token=340)}
-    HELD: ClassVar[Mapping[str, Held]] = {"": Held(weight=3.2, vocabulary=8 << 10)}
+    PEAK: ClassVar[Mapping[str, Peak]] = {"": Peak(weight=3.2, vocabulary=8 << 10)}
 
     kind: Literal["gguf_adapter"] = Field(default="gguf_adapter", title="Kind")
     """A GGUF LoRA adapter."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import ContextTokens, FixedContextTarget, MergeOnto
-from studio.export.work import Held, Work
+from studio.export.work import Peak, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -27,7 +27,7 @@ class LitertTarget(FixedContextTarget, frozen=True):
         "": Work(17.7, layer=1.4, weights=385, token=460),
         "fp32": Work(17.7, layer=1.4, weights=605, token=460),
     }
-    HELD: ClassVar[Mapping[str, Held]] = {"": Held(process=565, weight=20.5)}
+    PEAK: ClassVar[Mapping[str, Peak]] = {"": Peak(process=565, weight=20.5)}
     STEM: ClassVar[str] = "litert"
     QUANTS: ClassVar[tuple[str, ...]] = ("int8", "fp32")
     TOOLCHAIN: ClassVar[str] = "litert"

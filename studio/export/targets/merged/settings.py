@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import MergedModelTarget
-from studio.export.work import Held, Work
+from studio.export.work import Peak, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -24,7 +24,7 @@ class MergedTarget(MergedModelTarget, frozen=True):
     """One full model folder that transformers, vLLM, SGLang and TensorRT-LLM load."""
 
     WORK: ClassVar[Mapping[str, Work]] = {"": Work(6.7, weights=65, token=105)}
-    HELD: ClassVar[Mapping[str, Held]] = {"": Held(weight=2, vocabulary=24 << 10)}
+    PEAK: ClassVar[Mapping[str, Peak]] = {"": Peak(weight=2, vocabulary=24 << 10)}
     STEM: ClassVar[str] = "merged"
 
     kind: Literal["merged"] = Field(default="merged", title="Kind")

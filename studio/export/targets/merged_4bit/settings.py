@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import MergedModelTarget, MergeOnto
-from studio.export.work import Held, Work
+from studio.export.work import Peak, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -24,7 +24,7 @@ class Merged4BitTarget(MergedModelTarget, frozen=True):
     """A full model in 4 bit, made for servers on a GPU: about a third of `merged`."""
 
     WORK: ClassVar[Mapping[str, Work]] = {"": Work(15.5, columns=1.32, weights=30, token=105)}
-    HELD: ClassVar[Mapping[str, Held]] = {"": Held(process=377, weight=2, vocabulary=6 << 10)}
+    PEAK: ClassVar[Mapping[str, Peak]] = {"": Peak(process=377, weight=2, vocabulary=6 << 10)}
     STEM: ClassVar[str] = "merged-4bit"
     TOOLCHAIN: ClassVar[str] = "compress"
 

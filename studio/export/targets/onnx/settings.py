@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import MergedModelTarget, MergeOnto
-from studio.export.work import Held, Work
+from studio.export.work import Peak, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -31,10 +31,10 @@ class OnnxTarget(MergedModelTarget, frozen=True):
         "fp32": Work(9.9, weights=198, token=250),
         "fp16": Work(9.9, weights=198, token=250),
     }
-    HELD: ClassVar[Mapping[str, Held]] = {
-        "": Held(process=95, weight=16),
-        "fp32": Held(process=95, weight=6.5),
-        "fp16": Held(process=95, weight=7.9),
+    PEAK: ClassVar[Mapping[str, Peak]] = {
+        "": Peak(process=95, weight=16),
+        "fp32": Peak(process=95, weight=6.5),
+        "fp16": Peak(process=95, weight=7.9),
     }
     STEM: ClassVar[str] = "onnx"
     QUANTS: ClassVar[tuple[str, ...]] = ("int4", "int8", "fp16", "fp32")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import MergedModelTarget, MergeOnto
-from studio.export.work import Held, Work
+from studio.export.work import Peak, Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class TensorrtLlmTarget(MergedModelTarget, frozen=True):
     """A full model folder for TensorRT-LLM's PyTorch backend; nothing is built beforehand."""
 
-    WORK: ClassVar[Mapping[str, Work]] = {"": Work(6.7, weights=25, token=105)}
-    HELD: ClassVar[Mapping[str, Held]] = {"": Held(weight=2, vocabulary=24 << 10)}
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(6.2, weights=28, token=105)}
+    PEAK: ClassVar[Mapping[str, Peak]] = {"": Peak(weight=2, vocabulary=24 << 10)}
     STEM: ClassVar[str] = "tensorrt-llm"
 
     kind: Literal["tensorrt_llm"] = Field(default="tensorrt_llm", title="Kind")
