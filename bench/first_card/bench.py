@@ -161,6 +161,7 @@ def job(folder: Path, train: Any, *, dtype: str = "bf16", quantized: bool = True
         "keep": "last",
         "threads": 1,
         **dict.fromkeys(optimizations.NAMES, True),
+        "activation_offloading": False,
         **settings,
     }
     return TrainingJob(
@@ -202,7 +203,8 @@ class Steps:
     def path(self) -> str:
         """How losses are computed, and why not by a faster path."""
         refused = f"; refused: {self.refused[0].reason}" if self.refused else ""
-        return f"{self.model.path}{refused}"
+        left = "".join(f"; {field} is not used: {reason}" for field, reason in self.model.left.items())
+        return f"{self.model.path}{refused}{left}"
 
     def step(self) -> Any:
         """One step on the first rows. Returns the loss, on the device."""

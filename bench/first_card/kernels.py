@@ -26,6 +26,9 @@ def measure(bench: Bench) -> None:
             values |= _fused(bench, dtype)
     with bench.check("loss in tiles") as values:
         values |= _loss(bench)
+    for name in bench.sizes(("fused_norms", "triton_kernels"), ("fused_norms",)):  # Triton has no pretend GPU
+        with bench.check(f"a step with {name} and without") as values:
+            values |= _with_and_without(bench, name)
     with bench.check("two runs of one step") as values:
         values |= _twice(bench)
 
@@ -115,6 +118,21 @@ def _loss(bench: Bench) -> dict[str, Any]:
     took = milliseconds(lambda: token_losses(own, head, targets, LogitTransform()).sum().backward(), bench.sizes(5, 1))
     assert max(errors) <= TOLERANCE["bf16"], f"{max(errors):.3g} off"
     return {"loss_error": round(errors[0], 6), "gradient_error": round(errors[1], 6), "ms": took}
+
+
+def _with_and_without(bench: Bench, field: str) -> dict[str, Any]:
+    """One loss with kernels and without them, and the milliseconds of a step."""
+    found = {}
+    for used in (True, False):
+        settings: dict[str, Any] = {field: used, "gradient_checkpointing": False}
+        steps = Steps(build(TINY), job(bench.folder, rows([48, 31], 512), **settings))
+        reason = steps.model.left.get(field, "")
+        assert not reason, reason
+        found[used] = (steps.step().item(), milliseconds(steps.step, bench.sizes(20, 1)))
+        steps.close()
+    difference = abs(found[True][0] / found[False][0] - 1)
+    assert difference < TOLERANCE["bf16"], f"{difference:.3g} off"
+    return {"error": round(difference, 6), "ms": found[True][1], "ms_without": found[False][1]}
 
 
 def _twice(bench: Bench) -> dict[str, Any]:

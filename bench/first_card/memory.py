@@ -67,8 +67,12 @@ def _planned(bench: Bench, name: str, cap: float) -> dict[str, Any]:
     )
     training = plan.spec.training
     settings = training.model_dump(
-        include={"micro_batch", "packing", "gradient_checkpointing", "optimizer", "reuse_dequantized", "fused_adapters"}
-    )
+        include={
+            "micro_batch", "packing", "gradient_checkpointing", "recompute_every", "optimizer", "reuse_dequantized",
+            "fused_adapters", "activation_offloading",
+        }
+    )  # fmt: skip
+    settings |= {"fused_norms": False, "triton_kernels": False}  # the plan does not count what these save
     beside = ("evaluation", "CUDA context", "fragmentation")
     return {
         "fits": plan.fits,

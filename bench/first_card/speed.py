@@ -17,6 +17,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "every second layer recomputed": {"recompute_every": 2},
     "without checkpointing": {"gradient_checkpointing": False},
     "adapters alone": {"fused_adapters": False},
+    "the model's own norms": {"fused_norms": False},
+    "without Triton": {"triton_kernels": False},
+    "inputs of layers in RAM": {"activation_offloading": True},
 }
 
 

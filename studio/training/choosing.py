@@ -8,12 +8,13 @@ pass on each row alone. The first that gives the same losses and the same gradie
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from studio.core.text import shorten
-from studio.training import attention, fusing, recomputing
+from studio.training import attention, fusing, norms, recomputing
 from studio.training.layouts import Item, MicroBatch, pack, pack_shared, pad_rows
 from studio.training.loss_path import LossPath, Refusal, probe_rows
 from studio.training.modes import evaluating
@@ -58,6 +59,9 @@ def choose(model: LossModel) -> list[Refusal]:
             refused.append(Refusal(path, reason))
         else:
             model.use_own()
+        if model.job.device == "cuda":
+            _try_norms(model, rows, expected)
+            _try_kernels(model, rows, expected)
     if model.job.offloads:
         _try_offloading(model, [_probe(model, rows)])
     return refused
@@ -72,6 +76,45 @@ def _fuse(model: LossModel, layers: list[list[Any]], rows: list[Item], expected:
     if reason := _difference(model, rows, expected):
         model.fusion.undo()
         model.fusion = fusing.Fusion(refused={reason: sum(map(len, layers))})
+
+
+def _try_norms(model: LossModel, rows: list[Item], expected: _Expected) -> None:
+    """Compute norms in one kernel each, unless that is off or changes a loss or the gradient."""
+    if not model.job.training.fused_norms:
+        return
+    model.norms = norms.fuse(model.model)
+    if reason := _difference(model, rows, expected):
+        model.norms.undo()
+        model.left["fused_norms"] = reason
+
+
+def _try_kernels(model: LossModel, rows: list[Item], expected: _Expected) -> None:
+    """Compute loss and gates by Triton, unless that is off, it does not run, or a loss or the gradient changes."""
+    if not model.job.training.triton_kernels:
+        return
+    reason = _use_kernels(model) or _difference(model, rows, expected)
+    if reason:
+        model.loss_kernel = None
+        for gated in model.fusion.gated:
+            gated.act.kernels = None
+        model.left["triton_kernels"] = reason
+
+
+def _use_kernels(model: LossModel) -> str:
+    """Why they cannot be used; empty if they are from now on."""
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        return "TRITON_INTERPRET is set, and interpreted kernels are slow"
+    try:
+        from studio.training import kernels
+    except ImportError:
+        return "Triton is not installed"
+    dtype = model.base.get_output_embeddings().weight.dtype
+    if reason := kernels.tried(model.job.device, dtype):
+        return reason
+    model.loss_kernel = kernels.losses
+    for gated in model.fusion.gated:
+        gated.act.kernels = kernels if gated.act.name in kernels.ACTIVATIONS else None
+    return ""
 
 
 def _try_offloading(model: LossModel, micro_batches: list[MicroBatch]) -> None:

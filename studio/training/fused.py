@@ -17,23 +17,50 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch.autograd.function import once_differentiable
 
-ACTIVATIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
-    "silu": (torch.nn.functional.silu, lambda d, x: torch.ops.aten.silu_backward.grad_input(d, x, grad_input=d)),
+_aten = torch.ops.aten
+ACTIVATIONS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
+    "silu": (lambda x, out: _aten.silu.out(x, out=out), lambda d, x: _aten.silu_backward.grad_input(d, x, grad_input=d)),
     "gelu_tanh": (
-        lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
-        lambda d, x: torch.ops.aten.gelu_backward.grad_input(d, x, approximate="tanh", grad_input=d),
+        lambda x, out: _aten.gelu.out(x, approximate="tanh", out=out),
+        lambda d, x: _aten.gelu_backward.grad_input(d, x, approximate="tanh", grad_input=d),
     ),
     "gelu": (
-        torch.nn.functional.gelu,
-        lambda d, x: torch.ops.aten.gelu_backward.grad_input(d, x, approximate="none", grad_input=d),
+        lambda x, out: _aten.gelu.out(x, approximate="none", out=out),
+        lambda d, x: _aten.gelu_backward.grad_input(d, x, approximate="none", grad_input=d),
     ),
 }
-"""Gates by name: the function, and its gradient written over the incoming gradient."""
+"""Activations by name: the function, written to `out`, and its gradient, written over the incoming gradient."""
+
+
+@dataclass
+class Gate:
+    """How a gated feed-forward is opened, act(gate) * up: the activation's name, and what computes it."""
+
+    name: str
+    kernels: ModuleType | None = None
+    """`studio.training.kernels`, where it is computed by them."""
+
+    def open(self, gate: torch.Tensor, up: torch.Tensor, opened: Any, middle: Any) -> None:
+        """Write act(gate) * up to `middle`; `opened` is room for act(gate)."""
+        if self.kernels is not None:
+            self.kernels.gated(gate, up, self.name, middle)
+        else:
+            torch.mul(ACTIVATIONS[self.name][0](gate, opened), up, out=middle)
+
+    def back(self, slope: torch.Tensor, gate: torch.Tensor, up: torch.Tensor, opened: Any, middle: Any) -> None:
+        """From the gradient of act(gate) * up, write that of gate over `opened` and that of up over `middle`, as `open` left
+        them."""
+        if self.kernels is not None:
+            self.kernels.gated_back(slope, gate, up, self.name, (opened, middle))
+        else:
+            torch.mul(slope, opened, out=middle)
+            ACTIVATIONS[self.name][1](torch.mul(slope, up, out=opened), gate)
 
 
 @dataclass(eq=False)
@@ -172,14 +199,15 @@ class _Gated(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, first: Sequence[Member], last: Member, act: str, dtype: torch.dtype, *adapters: torch.Tensor
+        ctx: Any, x: torch.Tensor, first: Sequence[Member], last: Member, act: Gate, dtype: torch.dtype, *adapters: torch.Tensor
     ) -> Any:
         needed, count = ctx.needs_input_grad[0], 2 * len(first)
         with _plain(x):
             flat = x.reshape(-1, x.shape[-1]).to(dtype)
             outputs, inner = _project(first, flat, adapters[:count], needed, flat.shape[:1])
             gate, up = _halves(outputs)
-            middle = ACTIVATIONS[act][0](gate).mul_(up)
+            middle = flat.new_empty(up.shape)
+            act.open(gate, up, middle, middle)
             (output,), last_inner = _project([last], middle, adapters[count:], True, x.shape[:-1])
         ctx.first, ctx.last, ctx.act, ctx.shape, ctx.dtype = first, last, act, x.shape, x.dtype
         ctx.save_for_backward(flat, inner, last_inner, *adapters, *outputs)
@@ -194,17 +222,12 @@ class _Gated(torch.autograd.Function):
         (output_slope,) = slopes
         with _plain(flat):
             gate, up = _halves(outputs)
-            act, act_back = ACTIVATIONS[ctx.act]
             output_slope = output_slope.reshape(-1, output_slope.shape[-1]).to(flat.dtype)
-            whole = None if len(outputs) == 2 else torch.empty_like(outputs[0])
-            acted, middle = (act(gate), torch.empty_like(up)) if whole is None else _halves([whole])
-            if whole is not None:
-                acted.copy_(act(gate))
-            torch.mul(acted, up, out=middle)
+            parts = [torch.empty_like(output) for output in outputs]
+            opened, middle = _halves(parts)
+            ctx.act.open(gate, up, opened, middle)
             slope, last_trained = _project_back([last], middle, last_inner, adapters[count:], [output_slope], True)
-            torch.mul(slope, acted, out=middle)
-            act_back(torch.mul(slope, up, out=acted), gate)
-            parts = [acted, middle] if whole is None else [whole]
+            ctx.act.back(slope, gate, up, opened, middle)
             slope, trained = _project_back(first, flat, inner, adapters[:count], parts, ctx.needs_input_grad[0])
         slope = None if slope is None else slope.view(ctx.shape).to(ctx.dtype)
         return slope, None, None, None, None, *trained, *last_trained
@@ -261,7 +284,7 @@ class Gated:
     """A gated feed-forward, as its module's forward."""
 
     def __init__(self, first: Sequence[Member], last: Member, act: str, own: Callable[..., Any]) -> None:
-        self.first, self.last, self.act, self.own = list(first), last, act, own
+        self.first, self.last, self.act, self.own = list(first), last, Gate(act), own
 
     def call(self, x: torch.Tensor, *more: object, **named: object) -> Any:
         """What the feed-forward gives for x."""

@@ -8,6 +8,7 @@ logits. It is the exact gradient, d/dh sum(-log p) = (p - onehot) W, possible be
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,10 @@ def logit_transform(config: PretrainedConfig) -> LogitTransform:
     return LogitTransform(float(scale or 1.0), getattr(config, "final_logit_softcapping", None))
 
 
+LossKernel = Callable[[torch.Tensor, torch.Tensor, LogitTransform, bool], torch.Tensor]
+"""As `studio.training.kernels.losses`."""
+
+
 class _TokenLosses(torch.autograd.Function):
     """-log p(target) of each of several hidden states, with the hidden gradients made in the forward pass.
 
@@ -58,12 +63,19 @@ class _TokenLosses(torch.autograd.Function):
         targets: torch.Tensor,
         transform: LogitTransform,
         wanted: bool,
+        at_once: LossKernel | None,
     ) -> Any:
         losses = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
         gradient = torch.empty_like(hidden) if wanted else None
         step = max(16, LOGITS_PER_CHUNK.get(hidden.device.type, 1 << 24) // weight.shape[0])
         for start in range(0, len(hidden), step):
             part = slice(start, start + step)
+            if at_once is not None:
+                product = torch.nn.functional.linear(hidden[part].to(weight.dtype), weight, bias)
+                losses[part] = at_once(product, targets[part], transform, wanted)
+                if gradient is not None:  # the product holds it now
+                    gradient[part] = (product @ weight).mul_(transform.scale)
+                continue
             logits, slope = logits_of(hidden[part], weight, bias, transform)
             wanted_tokens = targets[part].unsqueeze(1)
             log_all = torch.logsumexp(logits, dim=-1, keepdim=True)
@@ -80,7 +92,7 @@ class _TokenLosses(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
         (gradient,) = ctx.saved_tensors
-        return (gradient.float() * grads[0][:, None]).to(gradient.dtype), None, None, None, None, None
+        return (gradient.float() * grads[0][:, None]).to(gradient.dtype), None, None, None, None, None, None
 
 
 def logits_of(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, transform: LogitTransform) -> tuple[Any, Any]:
@@ -94,12 +106,20 @@ def logits_of(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, tr
     return capped * transform.cap, 1 - capped.square()
 
 
-def token_losses(hidden: torch.Tensor, head: nn.Module, targets: torch.Tensor, transform: LogitTransform) -> Any:
-    """-log p(target) at each position, fp32 [positions]. hidden [positions, size]; head: the frozen output layer."""
+def token_losses(
+    hidden: torch.Tensor,
+    head: nn.Module,
+    targets: torch.Tensor,
+    transform: LogitTransform,
+    at_once: LossKernel | None = None,
+) -> Any:
+    """-log p(target) at each position, fp32 [positions]. hidden [positions, size]; head: the frozen output layer.
+
+    at_once: a kernel that makes the losses and their gradient from a chunk's logits.
+    """
     with torch.autocast(hidden.device.type, enabled=False):
-        return _TokenLosses.apply(
-            hidden, head.weight, head.bias, targets, transform, torch.is_grad_enabled() and hidden.requires_grad
-        )
+        wanted = torch.is_grad_enabled() and hidden.requires_grad
+        return _TokenLosses.apply(hidden, head.weight, head.bias, targets, transform, wanted, at_once)
 
 
 def losses_of_logits(logits: torch.Tensor, scored: torch.Tensor, targets: torch.Tensor) -> Any:

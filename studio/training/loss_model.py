@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studio.training import adapters, attention, fusing, initial, noise, recomputing, score_head
+from studio.training import adapters, attention, fusing, initial, noise, norms, recomputing, score_head
 from studio.training.batches import Batch, Tokens, batch, first_rows, in_order_of_length
 from studio.training.guards import StepInProgress
 from studio.training.job import TrainingJob
@@ -23,6 +23,8 @@ from studio.training.teacher_logprobs import TeacherLogprobs
 
 if TYPE_CHECKING:
     import torch
+
+    from studio.training.head import LossKernel
 
 
 class LossModel:
@@ -41,6 +43,8 @@ class LossModel:
         self.logit_transform = head.logit_transform(base.config.get_text_config())
         self.path = LossPath(self.own_attention, False, False)
         self.fusion = fusing.Fusion()
+        self.norms = norms.Norms()
+        self.loss_kernel: LossKernel | None = None
         self.left: dict[str, str] = {}
         """Optimizations by field that were tried and are not used, with the reason."""
         self.noise = noise.Noise(base.get_input_embeddings(), job.training.neftune)
@@ -99,7 +103,7 @@ class LossModel:
                 return head.losses_of_logits(self.base(**inputs).logits, scored, targets)
             hidden = self.base.base_model(**inputs).last_hidden_state
             picked = hidden.reshape(-1, hidden.shape[-1]).index_select(0, scored)
-            return head.token_losses(picked, self.base.get_output_embeddings(), targets, self.logit_transform)
+            return head.token_losses(picked, self.base.get_output_embeddings(), targets, self.logit_transform, self.loss_kernel)
 
     def loss(self, micro: MicroBatch) -> Any:
         """Sum of -log p over the trained positions: a scalar, fp32, on the model's device."""
@@ -219,6 +223,7 @@ class LossModel:
     def release(self) -> None:
         """Give the base back as it came: no adapter, its own forward, attention and gradient settings."""
         self.fusion.undo()
+        self.norms.undo()
         self.noise.remove()
         self.model.unload()
         score_head.remove(self.base)

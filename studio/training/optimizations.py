@@ -10,6 +10,8 @@ from studio.training.settings import Adapter, Training
 
 NAMES = (
     "fused_adapters",
+    "fused_norms",
+    "triton_kernels",
     "loss_on_labels_only",
     "varlen_attention",
     "shared_prompts",
@@ -38,6 +40,8 @@ def decide(
     """
     return [
         fused(adapter, quantization),
+        _on_gpu("fused_norms", device, "one kernel a norm, which rounds once", "several kernels, and more is kept"),
+        _on_gpu("triton_kernels", device, "loss and gate in one kernel each, where Triton runs", "several kernels each"),
         Optimization("loss_on_labels_only", True, "only trained tokens are scored", "a score for every token and word is kept"),
         Optimization("varlen_attention", True, "each row attends to itself alone", "one mask of all tokens by all tokens"),
         _shared(adapter, training),
@@ -58,6 +62,12 @@ def fused(adapter: Adapter, quantization: str) -> Optimization:
     return Optimization(
         "fused_adapters", True, "adapters that share an input are computed together", "slower, and more is kept"
     )
+
+
+def _on_gpu(field: str, device: str, reason: str, otherwise: str) -> Optimization:
+    if device != "cuda":
+        return Optimization(field, False, "on a CPU it is no faster")
+    return Optimization(field, True, reason, otherwise)
 
 
 def _shared(adapter: Adapter, training: Training) -> Optimization:

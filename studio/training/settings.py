@@ -145,6 +145,12 @@ class Training(Section, frozen=True):
     fused_adapters: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Fused adapters")
     """Compute adapters that share an input, and each gated feed-forward, as one function: faster, less memory, the same
     result. Empty: wherever it can be done."""
+    fused_norms: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Fused norms")
+    """Compute each root mean square norm in one kernel, which rounds once where the model's own rounds twice. Empty: on a GPU,
+    wherever loss and gradient stay the same."""
+    triton_kernels: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Triton kernels")
+    """Compute the loss of a piece, and the gate of a feed-forward, in one kernel each. Empty: on a GPU, where Triton runs and
+    loss and gradient stay the same."""
     loss_on_labels_only: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Loss on labels only")
     """Score only the tokens that are trained, a piece at a time. Empty: wherever it gives the model's exact losses."""
     varlen_attention: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Variable-length attention")
@@ -187,6 +193,8 @@ class ResolvedTraining(Training, frozen=True):
     keep: Literal["best", "last"] = DECIDED
     threads: int = DECIDED
     fused_adapters: bool = DECIDED
+    fused_norms: bool = False  # runs resolved before there were these fields had neither
+    triton_kernels: bool = False
     loss_on_labels_only: bool = DECIDED
     varlen_attention: bool = DECIDED
     shared_prompts: bool = False  # runs resolved before there was this field have none

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from torch.overrides import TorchFunctionMode
 
 from studio.models import libraries
 from tests.gpu import streams
+
+os.environ["TRITON_INTERPRET"] = "1"  # before anything imports Triton: there is no GPU to compile its kernels for
 
 READS = frozenset(
     {"item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "__index__", "nonzero", "argwhere", "masked_select"}

@@ -31,10 +31,12 @@ class Whole:
     """Kernels a layer."""
     backward: float
     head: int
+    moved: float
+    """Bytes read and written."""
 
 
 @cache
-def traced(name: str, tokens: int, rows: int, every: int, offload: bool = False) -> Whole:
+def traced(name: str, tokens: int, rows: int, every: int, offload: bool = False, kernels: bool = False) -> Whole:
     from transformers import AutoConfig
 
     from tests.gpu.trace import trace
@@ -42,7 +44,7 @@ def traced(name: str, tokens: int, rows: int, every: int, offload: bool = False)
     config: dict[str, Any] = dict(presets.config(name) or {})
     period = 4 if offload else max(2, every)  # of inputs in RAM the first three count
     few, more = (
-        trace(AutoConfig.for_model(**{**config, "num_hidden_layers": layers}), tokens, rows, every, offload)
+        trace(AutoConfig.for_model(**{**config, "num_hidden_layers": layers}), tokens, rows, every, offload, kernels)
         for layers in (period, 2 * period)
     )
     assert config["num_hidden_layers"] % period == 0
@@ -51,6 +53,7 @@ def traced(name: str, tokens: int, rows: int, every: int, offload: bool = False)
         forward=(more.kernels["forward"] - few.kernels["forward"]) / period,
         backward=(more.kernels["backward"] - few.kernels["backward"]) / period,
         head=more.kernels["head"],
+        moved=few.total + (more.total - few.total) / period * (config["num_hidden_layers"] - period),
     )
 
 
@@ -97,3 +100,13 @@ def test_a_layer_keeps_to_its_budget_of_kernels(name: str) -> None:
     assert again.backward <= 235  # of these 7 add to the gradients of an earlier micro-batch
     assert kept.backward <= 171
     assert again.head <= 150
+
+
+@pytest.mark.parametrize(("name", "moved"), [(MODELS[0], 0.67), (MODELS[2], 0.6)])
+def test_norms_gates_and_the_loss_in_one_kernel_each_move_a_third_less(name: str, moved: float) -> None:
+    apart, at_once = (traced(name, 4096, 2, 1, False, kernels) for kernels in (False, True))
+    assert at_once.moved <= moved * apart.moved
+    assert at_once.peak < apart.peak
+    assert at_once.forward <= 71
+    assert at_once.backward <= 191
+    assert at_once.head <= 63

@@ -36,6 +36,11 @@ class Traced:
     moved: Counter[str] = field(default_factory=Counter)
     """Bytes read and written, by phase."""
 
+    @property
+    def total(self) -> int:
+        """Bytes read and written altogether."""
+        return sum(self.moved.values())
+
 
 class _Watch(TorchDispatchMode):
     """Counts kernels and the bytes of every storage that lives."""
@@ -81,19 +86,22 @@ def tensors(values: Any) -> list[Any]:
 
 
 def trace(
-    config: Any, tokens: int, rows: int, every: int, offload: bool = False, quantized: bool = True, rank: int = 16
+    config: Any, tokens: int, rows: int, every: int, offload: bool = False, kernels: bool = False, rank: int = 16
 ) -> Traced:
     """One training step of a model of this config: `rows` packed rows of `tokens` together, LoRA on every layer.
 
     every: how many layers one is computed again of; 0: none. offload: their inputs wait in RAM.
+    kernels: norms, gates and the loss of a chunk are one kernel each.
     """
     libraries.import_heavy()
-    from studio.training import adapters, attention, fusing, head, recomputing
+    from studio.training import adapters, attention, fusing, head, norms, recomputing
     from studio.training.settings import ResolvedAdapter
 
     watch = _Watch()
-    with _without_data(), _beside(watch), FakeTensorMode(allow_non_fake_inputs=True):
-        base = _model(config, quantized)
+    with contextlib.ExitStack() as stack:
+        for context in (_without_data(), _beside(watch), FakeTensorMode(allow_non_fake_inputs=True)):
+            stack.enter_context(context)
+        base = _model(config)
         model = adapters.attach(base, ResolvedAdapter(rank=rank, alpha=2 * rank), 0)
         attention.register()
         base.set_attn_implementation("studio_varlen")
@@ -110,7 +118,12 @@ def trace(
         }
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), fusing.watching(model) as layers:
             base.base_model(**inputs)
-        fusing.fuse(model, layers)
+        fusion = fusing.fuse(model, layers)
+        if kernels:
+            norms.fuse(base)
+            stack.enter_context(mock.patch.object(torch.ops.aten, "_fused_rms_norm", _Kernels(watch).norm))
+            for gated in fusion.gated:
+                gated.act.kernels = _Kernels(watch)
         if every:
             recomputing.enable(base, every, offload)
         model.train()
@@ -129,11 +142,55 @@ def trace(
                 hidden = base.base_model(**inputs).last_hidden_state.reshape(tokens, -1)
                 watch.phase = "head"
                 picked = hidden.index_select(0, scored)
-                loss = head.token_losses(picked, base.get_output_embeddings(), targets, transform).sum() / tokens
+                loss = head.token_losses(
+                    picked, base.get_output_embeddings(), targets, transform, _Kernels(watch).losses if kernels else None
+                )
+                loss = loss.sum() / tokens
             del hidden, picked
             watch.phase = "backward"
             loss.backward()
         return watch.found
+
+
+class _Kernels:
+    """Triton's kernels: each counts as one, and reads and writes what it is given."""
+
+    def __init__(self, watch: _Watch) -> None:
+        self.watch = watch
+
+    def one(self, *values: Any) -> None:
+        self.watch.found.kernels[self.watch.phase] += 1
+        self.watch.found.moved[self.watch.phase] += sum(each.numel() * each.element_size() for each in values)
+
+    def losses(self, logits: Any, targets: Any, transform: object, wanted: bool) -> Any:
+        self.one(logits, logits, logits)  # read twice, written once
+        return torch.empty(len(logits), dtype=torch.float32)
+
+    def norm(self, x: Any, shape: object, weight: Any, epsilon: float) -> tuple[Any]:
+        return (_Norm.apply(x, self),)
+
+    def gated(self, gate: Any, up: Any, act: str, out: Any) -> None:
+        self.one(gate, up, out)
+
+    def gated_back(self, slope: Any, gate: Any, up: Any, act: str, outs: Any) -> None:
+        self.one(slope, gate, up, *outs)
+
+
+class _Norm(torch.autograd.Function):
+    """What torch's kernel for norms reads, writes and keeps: its input and a root a row."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, kernels: _Kernels) -> Any:
+        out, ctx.kernels = torch.empty_like(x), kernels
+        kernels.one(x, out)
+        ctx.save_for_backward(x, torch.empty(x.shape[:-1], dtype=torch.float32))
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Any) -> Any:
+        x, _ = ctx.saved_tensors
+        ctx.kernels.one(slopes[0], x, x)
+        return torch.empty_like(x), None
 
 
 def _parts(weights: Any) -> list[Any]:
@@ -149,7 +206,7 @@ def _without_data() -> Iterator[None]:
     from bitsandbytes import functional
     from peft.tuners import tuners_utils
 
-    from studio.training import fusing
+    from studio.training import fusing, norms
 
     # its tables are made once, of real numbers
     functional.quantize_4bit(torch.randn(64, 64), compress_statistics=True, quant_type="nf4")
@@ -158,6 +215,7 @@ def _without_data() -> Iterator[None]:
         mock.patch.object(torch.nn.Module, "to", lambda module, *_, **__: module),
         mock.patch.object(fusing, "_same", lambda gated, module: True),
         mock.patch.object(fusing, "_kind", lambda act: "silu"),
+        mock.patch.object(norms, "_gives_the_formula", lambda module, epsilon: True),
         mock.patch.dict(memory.LOGITS_PER_CHUNK, cpu=memory.LOGITS_PER_CHUNK["cuda"]),
     ):
         yield
@@ -186,14 +244,12 @@ def _beside(watch: _Watch) -> Iterator[None]:
         yield
 
 
-def _model(config: Any, quantized: bool) -> Any:
-    """The model in 16 bit, its linear layers in nf4 if asked for."""
+def _model(config: Any) -> Any:
+    """The model in 16 bit, its linear layers in nf4."""
     from transformers import AutoModelForCausalLM
 
     config.use_cache = False
     model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16, attn_implementation="sdpa")
-    if not quantized:
-        return model.eval()
     for module in list(model.modules()):
         for name, linear in list(module.named_children()):
             if type(linear) is torch.nn.Linear and name != "lm_head":

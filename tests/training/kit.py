@@ -80,6 +80,7 @@ def make_job(folder: Path, adapter: dict[str, Any] | None = None, **changes: Any
         "keep": "last",
         "threads": THREADS,
         **dict.fromkeys(optimizations.NAMES, True),
+        "triton_kernels": False,  # without a GPU there is an interpreter alone
         **changes,
     }
     values: dict[str, Any] = {

@@ -113,7 +113,7 @@ def test_fused_layers_give_pefts_logits_and_gradients(arch: str, checkpointing: 
 def test_the_hand_written_gradients_are_those_of_finite_differences():
     import torch
 
-    from studio.training.fused import ACTIVATIONS, Member, _Gated, _Layers
+    from studio.training.fused import ACTIVATIONS, Gate, Member, _Gated, _Layers
 
     def member(inputs: int, outputs: int, bias: bool, rank: int) -> Member:
         from peft import LoraConfig
@@ -132,7 +132,7 @@ def test_the_hand_written_gradients_are_those_of_finite_differences():
         return [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for part in shapes for shape in part]
 
     assert torch.autograd.gradcheck(lambda x, *a: _Layers.apply(x, first, torch.float64, *a), (x, *inputs(*first)))
-    for act in ACTIVATIONS:
+    for act in map(Gate, ACTIVATIONS):
         for members in (first, [whole]):
             assert torch.autograd.gradcheck(
                 lambda x, *a, members=members, act=act: _Gated.apply(x, members, last, act, torch.float64, *a),
