@@ -46,14 +46,16 @@ class Gate:
     kernels: ModuleType | None = None
     """`studio.training.kernels`, where it is computed by them."""
 
-    def open(self, gate: torch.Tensor, up: torch.Tensor, opened: Any, middle: Any) -> None:
+    def open(self, gate: torch.Tensor, up: torch.Tensor, opened: torch.Tensor, middle: torch.Tensor) -> None:
         """Write act(gate) * up to `middle`; `opened` is room for act(gate)."""
         if self.kernels is not None:
             self.kernels.gated(gate, up, self.name, middle)
         else:
             torch.mul(ACTIVATIONS[self.name][0](gate, opened), up, out=middle)
 
-    def back(self, slope: torch.Tensor, gate: torch.Tensor, up: torch.Tensor, opened: Any, middle: Any) -> None:
+    def back(
+        self, slope: torch.Tensor, gate: torch.Tensor, up: torch.Tensor, opened: torch.Tensor, middle: torch.Tensor
+    ) -> None:
         """From the gradient of act(gate) * up, write that of gate over `opened` and that of up over `middle`, as `open` left
         them."""
         if self.kernels is not None:

@@ -23,7 +23,7 @@ WORDS = 4096
 """Logits that a program of the loss looks at together; it goes over its row in such pieces."""
 
 
-def _started(kernel: Any, grid: tuple[int, ...]) -> Any:
+def _started(kernel: triton.JITFunction[Any], grid: tuple[int, ...]) -> Any:
     """A kernel with its grid of programs, to be called with what they work on."""
     return kernel[grid]
 

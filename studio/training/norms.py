@@ -42,10 +42,12 @@ def fuse(model: nn.Module) -> Norms:
     return norms
 
 
-def _one_kernel(module: Any, epsilon: float) -> Callable[..., Any]:
+def _one_kernel(module: nn.Module, epsilon: float) -> Callable[..., Any]:
     import torch
 
-    own, weight, shape = module.forward, module.weight, list(module.weight.shape)
+    own: Callable[..., Any] = module.forward
+    weight: Any = module.weight
+    shape = list(weight.shape)
 
     def forward(x: torch.Tensor, *more: object, **named: object) -> Any:
         if more or named or x.dtype != weight.dtype:
@@ -70,10 +72,10 @@ def _alike(model: nn.Module) -> Iterator[tuple[Any, float]]:
             yield module, epsilon
 
 
-def _gives_the_formula(module: Any, epsilon: float) -> bool:
+def _gives_the_formula(module: nn.Module, epsilon: float) -> bool:
     import torch
 
-    weight = module.weight
+    weight: Any = module.weight
     x = torch.linspace(-2, 2, 3 * len(weight), device=weight.device).sin().view(1, 3, -1).to(weight.dtype)
     with contextlib.suppress(RuntimeError, TypeError, ValueError), torch.no_grad():
         expected = module(x).float()

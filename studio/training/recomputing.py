@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import PreTrainedModel
 
 
-def enable(base: Any, every: int, offload: bool) -> None:
+def enable(base: PreTrainedModel, every: int, offload: bool) -> None:
     """Compute one layer of `every` again; offload: its input waits in RAM for that."""
     # not re-entrant: gradients reach the adapter without any at the input
     base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False}, every_n_layers=every)
@@ -20,7 +21,7 @@ def enable(base: Any, every: int, offload: bool) -> None:
         function = LayerInputs().checkpoint
         for module in base.modules():
             if hasattr(module, "_gradient_checkpointing_func"):
-                module._gradient_checkpointing_func = function
+                module.__dict__["_gradient_checkpointing_func"] = function  # as transformers sets it
 
 
 @contextlib.contextmanager
