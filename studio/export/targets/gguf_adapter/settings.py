@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class GgufAdapterTarget(Target, frozen=True):
     """A LoRA adapter as a GGUF file: a few megabytes, loaded on a GGUF file of the base, several on one base."""
 
-    WORK: ClassVar[Mapping[str, Work]] = {"": Work(5.7, weights=117, token=340)}
-    PEAK: ClassVar[Mapping[str, Peak]] = {"": Peak(weight=3.2, vocabulary=8 << 10)}
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(5.7, weights=100, token=340)}
+    PEAK: ClassVar[Mapping[str, Peak]] = {"": Peak(weight=3.8, vocabulary=8 << 10)}
 
     kind: Literal["gguf_adapter"] = Field(default="gguf_adapter", title="Kind")
     """A GGUF LoRA adapter."""
