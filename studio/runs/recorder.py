@@ -66,9 +66,10 @@ class Recorder:
             self.on_metrics(step, values)
 
     def progress(self, done: float, total: float, what: str = "") -> None:
-        """Keep how far the stage is, at most five times a second."""
+        """Keep how far the stage is: at once where something else is counted than before, else at most five times a second."""
+        another = what != self._status.what
         self._change(done=done, total=total, what=what)
-        if time.monotonic() - self._written > 0.2 or done >= total:
+        if another or time.monotonic() - self._written > 0.2 or done >= total:
             self._write(durable=False)
 
     def should_stop(self) -> bool:

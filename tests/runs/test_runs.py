@@ -71,6 +71,16 @@ def test_what_a_recorder_writes_is_what_status_reads(folder: RunFolder) -> None:
     assert [event.kind for event in folder.read_events()] == ["created", "stage", "stage-done", "ended"]
 
 
+def test_what_is_counted_next_is_shown_at_once_and_its_steps_five_times_a_second(folder: RunFolder) -> None:
+    recorder = Recorder(folder)
+    with recorder.stage("preparing"):
+        recorder.progress(602, 602, "encode")
+        for done in (0, 1, 2):
+            recorder.progress(done, 4_000_000_000, "download")
+            now = status.read(folder)
+            assert (now.what, now.done, now.total) == ("download", 0, 4_000_000_000)
+
+
 def test_a_step_repeated_after_a_resume_counts_once(folder: RunFolder) -> None:
     for step, loss in ((1, 3.0), (2, 2.0), (3, 9.0), (3, 1.0)):
         Recorder(folder).metrics(step, loss=loss)
