@@ -104,7 +104,7 @@ def asked(folder: Path, kind: str, rows: list[str], base: str = "") -> list[str]
     """What an export answers, by its runtime alone: `bench/exports/answers.py` has nothing of the studio's."""
     from transformers import AutoTokenizer
 
-    words = AutoTokenizer.from_pretrained(folder)
+    words = AutoTokenizer.from_pretrained(folder.parent / "adapter")  # a GGUF file is its own
     prompts = [[{"role": "user", "content": row}] for row in rows]
     texts = [words.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True) for prompt in prompts]
     questions = folder.parent / "questions.json"
