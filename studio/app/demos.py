@@ -11,10 +11,13 @@ from studio.core import resources
 ON_SMOLLM2 = (
     "name=demo-smollm2",
     "model.name=smollm2",
+    "training.epochs=3",
+    "training.learning_rate=null",
+    "training.batch_size=null",
     "evaluation.also=[]",
     "evaluation.max_rows=60",
 )
-"""What differs from the starter's demo: the plan decides learning rate and replay, and the general questions are its own."""
+"""What differs from the starter's demo: the plan decides rates, batch and general rows, as it does for any real model."""
 
 
 def spec_file() -> Path:
