@@ -101,7 +101,8 @@ def overheads(runs: Iterable[RunMeasurement], machine: str, device: str) -> Corr
     ][:LAST]
     if len(ratios) < ENOUGH:
         return UNCORRECTED
-    return Correction(min(BOUNDS[1], max(BOUNDS[0], median(ratios))), len(ratios))
+    least = 1.0 if device == "cuda" else BOUNDS[0]  # there kernels that the plan does not count may have made it less
+    return Correction(min(BOUNDS[1], max(least, median(ratios))), len(ratios))
 
 
 def pace(runs: Iterable[RunMeasurement], machine: str, parameters: int, dtype: str, packed: bool) -> Pace | None:

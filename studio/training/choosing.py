@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from studio.core.text import shorten
-from studio.training import attention, fusing, norms, recomputing
+from studio.training import attention, fusing, norms, offloading, recomputing
 from studio.training.layouts import Item, MicroBatch, pack, pack_shared, pad_rows
 from studio.training.loss_path import LossPath, Refusal, probe_rows
 from studio.training.modes import evaluating
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+APART = 0.2
+"""How far a gradient may be from another in 16 bit, as a share of it: roundings make a few hundredths, a wrong sign two."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,8 @@ def choose(model: LossModel) -> list[Refusal]:
             refused.append(Refusal(path, reason))
         else:
             model.use_own()
-        if model.job.device == "cuda":
-            _try_norms(model, rows, expected)
-            _try_kernels(model, rows, expected)
-    if model.job.offloads:
-        _try_offloading(model, [_probe(model, rows)])
+    if model.job.device == "cuda":
+        _try_on_gpu(model, _probe(model, rows))
     return refused
 
 
@@ -78,30 +77,67 @@ def _fuse(model: LossModel, layers: list[list[Any]], rows: list[Item], expected:
         model.fusion = fusing.Fusion(refused={reason: sum(map(len, layers))})
 
 
-def _try_norms(model: LossModel, rows: list[Item], expected: _Expected) -> None:
-    """Compute norms in one kernel each, unless that is off or changes a loss or the gradient."""
-    if not model.job.training.fused_norms:
+def _try_on_gpu(model: LossModel, micro: MicroBatch) -> None:
+    """Use what serves a GPU alone, each unless it is off, does not run, or changes a training step."""
+    _try(model, "fused_norms", micro, lambda: _use_norms(model), lambda: model.norms.undo())
+    _try(model, "triton_kernels", micro, lambda: _use_kernels(model), lambda: _leave_kernels(model))
+    if model.job.offloads:
+        inputs = offloading.LayerInputs()
+        undo = recomputing.by(model.base, inputs.checkpoint)
+        undo()
+        _try(model, "activation_offloading", micro, lambda: _use(recomputing.by, model.base, inputs.checkpoint), undo)
+        if not inputs.out and "activation_offloading" not in model.left:
+            undo()
+            model.left["activation_offloading"] = "no input of a layer went to RAM: too little is free, or it comes another way"
+
+
+def _use(put: Callable[..., object], *values: object) -> str:
+    put(*values)
+    return ""
+
+
+def _try(model: LossModel, field: str, micro: MicroBatch, use: Callable[[], str], undo: Callable[[], None]) -> None:
+    """Use what a field of `training` stands for, unless that is off, cannot be (`use` gives the reason), or changes loss or
+    gradient of a training step."""
+    if not getattr(model.job.training, field):
         return
+    before = _step(model, micro)
+    if reason := use() or _changed(model, micro, *before):
+        undo()
+        model.left[field] = reason
+
+
+def _step(model: LossModel, micro: MicroBatch) -> tuple[float, list[torch.Tensor]]:
+    """Loss and gradient as training computes them, layers again where it does so; the gradient in RAM."""
+    import torch
+
+    with recomputing.training_again(model.model), torch.no_grad():
+        loss = model.loss(micro).item()
+    with recomputing.training_again(model.model):
+        return loss, [part.cpu() for part in model.gradient([micro])]
+
+
+def _changed(model: LossModel, micro: MicroBatch, loss: float, gradient: list[torch.Tensor]) -> str:
+    """Why a training step is another one than before; empty if it is not."""
+    step, reason = _tried(lambda: _step(model, micro))
+    if step is None:
+        return reason
+    exact = model.job.dtype == "fp32"
+    if not abs(step[0] - loss) <= (1e-3 if exact else 2e-2) * max(micro.scored.size, abs(loss)):
+        return f"its loss differs ({step[0]:.3g} instead of {loss:.3g})"
+    apart = _norm([(one - other).norm() for one, other in zip(gradient, step[1], strict=True)])
+    if not apart <= (2e-3 if exact else APART) * _norm(gradient):
+        return f"its gradient differs (by {apart:.3g}, of {_norm(gradient):.3g})"
+    return ""
+
+
+def _use_norms(model: LossModel) -> str:
     model.norms = norms.fuse(model.model)
-    if reason := _difference(model, rows, expected):
-        model.norms.undo()
-        model.left["fused_norms"] = reason
-
-
-def _try_kernels(model: LossModel, rows: list[Item], expected: _Expected) -> None:
-    """Compute loss and gates by Triton, unless that is off, it does not run, or a loss or the gradient changes."""
-    if not model.job.training.triton_kernels:
-        return
-    reason = _use_kernels(model) or _difference(model, rows, expected)
-    if reason:
-        model.loss_kernel = None
-        for gated in model.fusion.gated:
-            gated.act.kernels = None
-        model.left["triton_kernels"] = reason
+    return ""
 
 
 def _use_kernels(model: LossModel) -> str:
-    """Why they cannot be used; empty if they are from now on."""
+    """Why Triton's kernels cannot be used; empty if they are from now on."""
     if os.environ.get("TRITON_INTERPRET") == "1":
         return "TRITON_INTERPRET is set, and interpreted kernels are slow"
     try:
@@ -117,24 +153,10 @@ def _use_kernels(model: LossModel) -> str:
     return ""
 
 
-def _try_offloading(model: LossModel, micro_batches: list[MicroBatch]) -> None:
-    """Leave the inputs of layers on the GPU if the gradient is another one with them in RAM."""
-
-    def gradient() -> list[torch.Tensor]:
-        with recomputing.training_again(model.model):
-            return model.gradient(micro_batches)
-
-    offloaded, reason = _tried(gradient)
-    if offloaded is not None:
-        recomputing.enable(model.base, model.job.training.recompute_every, offload=False)
-        kept = gradient()
-        apart = _norm([one - other for one, other in zip(kept, offloaded, strict=True)])
-        if apart <= _gradient_tolerance(model) * _norm(kept):
-            recomputing.enable(model.base, model.job.training.recompute_every, offload=True)
-            return
-        reason = f"its gradient differs (by {apart:.3g}, of {_norm(kept):.3g})"
-    recomputing.enable(model.base, model.job.training.recompute_every, offload=False)
-    model.left["activation_offloading"] = reason
+def _leave_kernels(model: LossModel) -> None:
+    model.loss_kernel = None
+    for gated in model.fusion.gated:
+        gated.act.kernels = None
 
 
 def _paths(model: LossModel) -> Iterator[LossPath]:
@@ -187,9 +209,9 @@ def _tried(compute: Callable[[], T]) -> tuple[T | None, str]:
 
     try:
         return compute(), ""
-    except (torch.OutOfMemoryError, torch.AcceleratorError):
+    except (torch.OutOfMemoryError, torch.AcceleratorError, MemoryError):
         raise
-    except (RuntimeError, ValueError, TypeError, NotImplementedError, AttributeError) as error:
+    except Exception as error:  # models, kernels and compilers each have errors of their own
         return None, shorten(f"{type(error).__name__}: {error}".partition("\n")[0], 200)
 
 

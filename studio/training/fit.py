@@ -81,13 +81,21 @@ def fit(base: nn.Module, tokenizer: PreTrainedTokenizerBase, job: TrainingJob, r
                 events.Note(message=f"slower than usual: {loss_model.path}. A faster way was refused: {refused[0].reason}")
             )
         for field, reason in loss_model.left.items():
-            reporter.event(events.Note(message=f"training.{field} is not used: {reason}"))
+            reporter.event(_left(field, reason))
         for reason, count in loss_model.fusion.refused.items():
             reporter.event(events.Note(message=f"{plural(count, 'adapter')} computed alone: {reason}"))
         loss_model.references = reference_scores.references(loss_model, run, reporter)
         source = _source(loss_model, tokenizer, reporter, fresh=checkpoint is None)
         monitor = _train(loss_model, source, steps, checkpoint, Progress(run=run), reporter)
         return _finish(monitor, job)
+
+
+def _left(field: str, reason: str) -> events.Note | events.Warning:
+    """What is said of an optimization that is not used: most make a run faster, one makes it fit."""
+    message = f"training.{field} is not used: {reason}"
+    if field == "activation_offloading":
+        return events.Warning(message=f"{message}. The run takes more memory than was planned")
+    return events.Note(message=message)
 
 
 def _source(loss_model: LossModel, tokenizer: PreTrainedTokenizerBase, reporter: Reporter, fresh: bool) -> loop.Source:

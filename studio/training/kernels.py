@@ -30,7 +30,7 @@ def _started(kernel: triton.JITFunction[Any], grid: tuple[int, ...]) -> Any:
 
 @triton.jit
 def _tanh(value):
-    return 2 * tl.sigmoid(2 * tl.clamp(value, -15.0, 15.0)) - 1  # beyond, it is one, and an exponential would not fit
+    return 2 * tl.sigmoid(2 * tl.clamp(value, -15.0, 15.0, propagate_nan=tl.PropagateNan.ALL)) - 1  # beyond, it is one
 
 
 @triton.jit
@@ -38,6 +38,7 @@ def _loss(logits, targets, losses, words, stride, scale, cap, CAPPED: tl.constex
     row = tl.program_id(0).to(tl.int64)
     logits += row * stride
     target = tl.load(targets + row)
+    wanted = tl.load(logits + target).to(tl.float32) * scale  # long before other warps write there: reductions lie between
     highest = float("-inf")
     total = 0.0
     for start in range(0, words, BLOCK):
@@ -49,7 +50,6 @@ def _loss(logits, targets, losses, words, stride, scale, cap, CAPPED: tl.constex
         total = total * tl.exp(highest - most) + tl.sum(tl.exp(value - most), 0)
         highest = most
     log_all = highest + tl.log(total)
-    wanted = tl.load(logits + target).to(tl.float32) * scale
     if CAPPED:
         wanted = cap * _tanh(wanted / cap)
     tl.store(losses + row, log_all - wanted)
@@ -146,7 +146,9 @@ def tried(device: str, dtype: torch.dtype) -> str:
         losses(numbers.clone(), torch.zeros(2, dtype=torch.long, device=device), LogitTransform(), True)
         gated(numbers, numbers, "silu", numbers.clone())
         gated_back(numbers, numbers, numbers, "silu", (numbers.clone(), numbers.clone()))
-    except torch.OutOfMemoryError:
+        if device == "cuda":
+            torch.cuda.synchronize()
+    except (torch.OutOfMemoryError, torch.AcceleratorError):
         raise
     except Exception as error:  # Triton, its compiler and the linker each have errors of their own
         return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import torch
 
     from studio.training.head import LossKernel
+    from studio.training.offloading import LayerInputs
 
 
 class LossModel:
@@ -39,12 +40,13 @@ class LossModel:
         if job.training.method.scores:
             score_head.add(base, job.training.seed)
         if job.training.gradient_checkpointing:
-            recomputing.enable(base, job.training.recompute_every, job.offloads)
+            recomputing.enable(base, job.training.recompute_every)
         self.logit_transform = head.logit_transform(base.config.get_text_config())
         self.path = LossPath(self.own_attention, False, False)
         self.fusion = fusing.Fusion()
         self.norms = norms.Norms()
         self.loss_kernel: LossKernel | None = None
+        self.inputs_in_ram: LayerInputs | None = None
         self.left: dict[str, str] = {}
         """Optimizations by field that were tried and are not used, with the reason."""
         self.noise = noise.Noise(base.get_input_embeddings(), job.training.neftune)
@@ -201,13 +203,14 @@ class LossModel:
         import torch
 
         trained = [weights for weights in self.model.parameters() if weights.requires_grad]
-        with torch.enable_grad():
-            for micro in micro_batches:
-                self.loss(micro).backward()
-        gradients = [weights.grad.float() for weights in trained if weights.grad is not None]
-        for weights in trained:
-            weights.grad = None
-        return gradients
+        try:
+            with torch.enable_grad():
+                for micro in micro_batches:
+                    self.loss(micro).backward()
+            return [weights.grad.float() for weights in trained if weights.grad is not None]
+        finally:  # what fails half-way leaves nothing for the first step
+            for weights in trained:
+                weights.grad = None
 
     @contextlib.contextmanager
     def answering(self) -> Iterator[Any]:
@@ -230,5 +233,5 @@ class LossModel:
         if self.base.config._attn_implementation != self.own_attention:
             self.base.set_attn_implementation(self.own_attention)
         if self.job.training.gradient_checkpointing:
-            self.base.activation_checkpointing_disable()
+            recomputing.disable(self.base)
         self.base.eval()

@@ -7,13 +7,21 @@ longer to compute than its input to copy. The numbers are copied bit for bit.
 
 from __future__ import annotations
 
+import contextlib
 import weakref
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+
+
+LEAVING = 2
+"""Tensors that may be on their way to RAM at a time."""
+SPARE = 2 << 30
+"""Bytes of RAM that are left free: pinned memory cannot be swapped out."""
 
 
 @dataclass(eq=False)
@@ -44,6 +52,10 @@ class LayerInputs:
 
         self.stream = torch.cuda.Stream()
         self.last: weakref.ref[_Layer] | None = None
+        self.leaving: deque[tuple[torch.Tensor, Any]] = deque()
+        """What is being copied to RAM, with the event after which it is there: held until then."""
+        self.out = 0
+        """Tensors that went to RAM."""
 
     def checkpoint(self, function: Callable[..., Any], *inputs: Any) -> Any:
         """What `torch.utils.checkpoint.checkpoint` gives, with the tensors among `inputs` waiting in RAM."""
@@ -59,22 +71,37 @@ class LayerInputs:
     def _out(self, value: torch.Tensor, layer: _Layer) -> _InRam | torch.Tensor:
         import torch
 
-        if not (value.is_floating_point() and value.is_contiguous()):
+        ram = _pinned(value) if value.is_floating_point() else None
+        if ram is None:
             return value
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):
-            ram = torch.empty(value.shape, dtype=value.dtype, device="cpu", pin_memory=True)
             ram.copy_(value, non_blocking=True)
-        value.record_stream(self.stream)  # its memory goes to no other tensor before it is copied
+        self._let_go(LEAVING - 1)
+        self.leaving.append((value.detach(), self.stream.record_event()))
+        self.out += 1
         waiting = _InRam(ram, value.device, layer)
         layer.inputs.append(weakref.ref(waiting))
         return waiting
+
+    def _let_go(self, most: int) -> None:
+        """Give back the memory of all but the last `most` tensors that leave, in the order of the computation.
+
+        Waiting for a copy on the stream that computes bounds how many are on the GPU at a time, however far the host is ahead;
+        the copy of the layer before last is done by then.
+        """
+        import torch
+
+        while len(self.leaving) > most:
+            _, copied = self.leaving.popleft()
+            torch.cuda.current_stream().wait_event(copied)
 
     def _back(self, waiting: _InRam | torch.Tensor) -> torch.Tensor:
         import torch
 
         if not isinstance(waiting, _InRam):
             return waiting
+        self._let_go(0)
         self._call_back(waiting.layer)
         below = waiting.layer.below and waiting.layer.below()
         if below is not None:
@@ -98,5 +125,16 @@ class LayerInputs:
         self.stream.wait_stream(torch.cuda.current_stream())  # what was started before may still use that memory
         with torch.cuda.stream(self.stream):
             value.copy_(waiting.ram, non_blocking=True)
-        value.record_stream(self.stream)
         return value, self.stream.record_event()
+
+
+def _pinned(value: torch.Tensor) -> torch.Tensor | None:
+    """Pinned RAM for a tensor; None where there is none to spare, and it stays where it is."""
+    import psutil
+    import torch
+
+    if psutil.virtual_memory().available < SPARE:
+        return None
+    with contextlib.suppress(RuntimeError):  # the driver pins no more
+        return torch.empty(value.shape, dtype=value.dtype, device="cpu", pin_memory=True)
+    return None

@@ -1,5 +1,5 @@
-"""The optimizations of a run: which are on, and why. Each is exact, can be switched off by its field of `training`, is measured
-in bench/optimizations.py; what they gain is in docs/speed.md. Plain values, no torch.
+"""The optimizations of a run: which are on, and why. Each is exact to rounding and can be switched off by its field of
+`training`; those of a CPU are measured in bench/optimizations.py. What they gain is in docs/speed.md. Plain values, no torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NAMES = (
     "activation_offloading",
     "async_checkpoints",
 )
-"""Fields of `training` that change how fast a run is and never what comes out."""
+"""Fields of `training` that change how fast a run is, and what comes out no more than to rounding."""
 
 
 class Optimization(NamedTuple):

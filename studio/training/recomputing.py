@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
+FUNCTION = "_gradient_checkpointing_func"
+"""Where transformers keeps the function that a layer is checkpointed with."""
 
-def enable(base: PreTrainedModel, every: int, offload: bool) -> None:
-    """Compute one layer of `every` again; offload: its input waits in RAM for that."""
+
+def enable(base: PreTrainedModel, every: int) -> None:
+    """Compute one layer of `every` again."""
     # not re-entrant: gradients reach the adapter without any at the input
     base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False}, every_n_layers=every)
-    if offload:
-        from studio.training.offloading import LayerInputs
 
-        function = LayerInputs().checkpoint
-        for module in base.modules():
-            if hasattr(module, "_gradient_checkpointing_func"):
-                module.__dict__["_gradient_checkpointing_func"] = function  # as transformers sets it
+
+def disable(base: PreTrainedModel) -> None:
+    """Keep all activations again, and let go of what was waiting in RAM."""
+    import torch
+
+    base.disable_input_require_grads()
+    base.activation_checkpointing_disable()
+    if torch.cuda.is_available():
+        torch.accelerator.empty_host_cache()
+
+
+def by(base: PreTrainedModel, function: Callable[..., object]) -> Callable[[], None]:
+    """Let layers be checkpointed by `function`; the call that undoes it."""
+    own = {module: module.__dict__[FUNCTION] for module in base.modules() if FUNCTION in module.__dict__}
+    for module in own:
+        module.__dict__[FUNCTION] = function
+
+    def undo() -> None:
+        for module, before in own.items():
+            module.__dict__[FUNCTION] = before
+
+    return undo
 
 
 @contextlib.contextmanager

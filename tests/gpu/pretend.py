@@ -138,7 +138,7 @@ def pretend_gpu(total: int = 24 << 30, capability: tuple[int, int] = (8, 9), cou
             put(torch.cuda, name, answer)
         put(torch, "autocast", Autocast)
         put(torch.Tensor, "pin_memory", lambda tensor, *_: tensor)
-        put(torch.Tensor, "record_stream", streams.record)
+        put(torch.accelerator, "empty_host_cache", lambda: None)
         put(torch.Tensor, "copy_", streams.copying(torch.Tensor.copy_))
         put(optimizers, "sync_gpu", counted("synchronize"))
         put(threading.Thread, "run", run)

@@ -20,12 +20,12 @@ class Race(AssertionError):
 
 
 class _Copy:
-    """A copy that is still to be made. Its source is not held, unless `record_stream` did it."""
+    """A copy that is still to be made. It does not hold its source."""
 
     def __init__(self, target: Any, source: Any) -> None:
         self.target, self.storage = target, weakref.ref(source.untyped_storage())
         self.place = (source.storage_offset(), source.size(), source.stride())
-        self.dtype, self.held = source.dtype, None
+        self.dtype = source.dtype
 
     def make(self) -> None:
         storage = self.storage()
@@ -97,11 +97,3 @@ def copying(own: Callable[..., Any]) -> Callable[..., Any]:
 def current() -> _Computation:
     """The stream that computes."""
     return _Computation()
-
-
-def record(tensor: Any, stream: Stream) -> None:
-    """`record_stream`: the tensor's memory is held until the copies started there are made."""
-    storage = tensor.untyped_storage()
-    for copy in stream.waiting:
-        if copy.storage() is storage:
-            copy.held = storage

@@ -124,15 +124,13 @@ def test_ram_is_given_back_when_a_graph_is_dropped_without_a_backward_pass(gpu: 
     assert kept() is None
 
 
-@pytest.mark.parametrize("omitted", ["wait_stream", "record_stream", "wait_event"])
+@pytest.mark.parametrize("omitted", ["wait_stream", "leaving", "wait_event"])
 def test_the_pretend_gpu_shows_a_copy_that_nothing_orders(
     trained: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, omitted: str
 ) -> None:
-    import torch
-
     kept, _ = trained("kept", activation_offloading=False)
-    if omitted == "record_stream":
-        monkeypatch.setattr(torch.Tensor, "record_stream", lambda *_: None)
+    if omitted == "leaving":
+        monkeypatch.setattr(offloading.LayerInputs, "_let_go", lambda self, most: self.leaving.clear())
     else:
         owner = streams.Stream if omitted == "wait_stream" else streams._Computation
         monkeypatch.setattr(owner, omitted, lambda *_: None)
@@ -154,3 +152,63 @@ def test_a_gradient_that_comes_out_another_is_refused_in_words_and_the_run_goes_
     (note,) = [line for line in said if "activation_offloading" in line]
     assert "training.activation_offloading is not used: its gradient differs" in note
     assert all((kept[name] == refused[name]).all() for name in kept)
+
+
+def test_at_most_three_inputs_of_layers_are_on_the_gpu_however_far_the_host_is_ahead(gpu: Counter[str]) -> None:
+    import torch
+
+    inputs = offloading.LayerInputs()
+    hidden, held = torch.ones(4, requires_grad=True) * 1, []
+    for _ in range(6):
+        hidden = inputs.checkpoint(lambda x: (x * 2).relu(), hidden)
+        held.append(len(inputs.leaving))
+    assert max(held) == offloading.LEAVING
+    hidden.sum().backward()
+    assert not inputs.leaving
+
+
+@pytest.mark.parametrize("short", ["nothing is free", "the driver refuses", "inputs come by name"])
+def test_where_no_input_goes_to_ram_the_run_says_that_it_takes_more_than_planned(
+    trained: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, short: str
+) -> None:
+    import psutil
+    import torch
+
+    kept, _ = trained("kept", activation_offloading=False)
+    if short == "nothing is free":
+        free = psutil.virtual_memory()._replace(available=1 << 30)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    elif short == "the driver refuses":
+        own = torch.empty
+
+        def empty(*size: Any, pin_memory: bool = False, **named: Any) -> Any:
+            if pin_memory:
+                raise RuntimeError("CUDA error: out of memory")
+            return own(*size, **named)
+
+        monkeypatch.setattr(torch, "empty", empty)
+    else:
+        monkeypatch.setattr(offloading.LayerInputs, "_out", lambda self, value, layer: value)
+    left, said = trained("left", activation_offloading=True)
+    (line,) = [line for line in said if "activation_offloading" in line]
+    assert line.startswith("training.activation_offloading is not used: no input of a layer went to RAM")
+    assert line.endswith("The run takes more memory than was planned")
+    assert all((kept[name] == left[name]).all() for name in kept)
+
+
+def test_what_a_trial_leaves_half_done_does_not_reach_the_first_step(
+    trained: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, called = offloading.LayerInputs._back, [0]
+
+    def fails(self: Any, waiting: Any) -> Any:
+        called[0] += 1
+        if called[0] == 2:
+            raise ValueError("half-way through the backward pass")
+        return own(self, waiting)
+
+    kept, _ = trained("kept", activation_offloading=False)
+    monkeypatch.setattr(offloading.LayerInputs, "_back", fails)
+    failed, said = trained("failed", activation_offloading=True)
+    assert [line for line in said if "half-way through" in line]
+    assert all((kept[name] == failed[name]).all() for name in kept)

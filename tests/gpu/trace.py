@@ -94,7 +94,7 @@ def trace(
     kernels: norms, gates and the loss of a chunk are one kernel each.
     """
     libraries.import_heavy()
-    from studio.training import adapters, attention, fusing, head, norms, recomputing
+    from studio.training import adapters, attention, fusing, head, norms, offloading, recomputing
     from studio.training.settings import ResolvedAdapter
 
     watch = _Watch()
@@ -125,7 +125,9 @@ def trace(
             for gated in fusion.gated:
                 gated.act.kernels = _Kernels(watch)
         if every:
-            recomputing.enable(base, every, offload)
+            recomputing.enable(base, every)
+            if offload:
+                recomputing.by(base, offloading.LayerInputs().checkpoint)
         model.train()
         transform = head.logit_transform(base.config)
         scored, targets = torch.zeros(tokens, dtype=torch.long), torch.zeros(tokens, dtype=torch.long)
@@ -234,12 +236,16 @@ def _beside(watch: _Watch) -> Iterator[None]:
             watch.in_ram = False
 
     empty = torch.empty
+
+    def made(*size: Any, pin_memory: bool = False, **named: Any) -> Any:
+        with stream(None) if pin_memory else contextlib.nullcontext():
+            return empty(*size, **named)
+
     with (
         mock.patch.object(torch.cuda, "Stream", mock.MagicMock),
         mock.patch.object(torch.cuda, "current_stream", mock.MagicMock()),
         mock.patch.object(torch.cuda, "stream", stream),
-        mock.patch.object(torch.Tensor, "record_stream", lambda *_: None),
-        mock.patch.object(torch, "empty", lambda *size, pin_memory=False, **named: empty(*size, **named)),
+        mock.patch.object(torch, "empty", made),
     ):
         yield
 

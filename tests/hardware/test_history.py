@@ -31,7 +31,9 @@ def test_less_than_three_runs_or_other_machines_correct_nothing() -> None:
 
 def test_a_correction_is_bounded_and_forgets_old_runs() -> None:
     assert history.overheads(peaks(9, 9, 9), "RTX 4090", "cuda").factor == 2.0
-    assert history.overheads(peaks(-3, -3, -3), "RTX 4090", "cuda").factor == 0.5
+    on_cpu = [replace(run, device="cpu") for run in peaks(-3, -3, -3)]
+    assert history.overheads(on_cpu, "RTX 4090", "cpu").factor == 0.5
+    assert history.overheads(peaks(-3, -3, -3), "RTX 4090", "cuda").factor == 1.0, "kernels that are not counted take less"
     assert history.overheads(peaks(*[1.5] * 10, *[0.5] * 30), "RTX 4090", "cuda").factor == 1.5
 
 
