@@ -435,6 +435,17 @@ def test_inputs_of_layers_wait_in_ram_only_where_the_run_does_not_fit_otherwise(
     assert not plan(QWEN3B, machine=little_ram, training=fixed).fits
 
 
+def test_a_model_of_this_machine_is_not_downloaded() -> None:
+    @dataclass
+    class Here(Found):
+        local: bool
+
+    asked, machine = parse({"model": {"name": "smollm2"}, "data": {"train": "rows.jsonl"}}), replace(probe(), disk_free=1 << 42)
+    here, far = (planner.resolve(asked, machine, found, some_rows()) for found in (Here(TINY, local=True), Found(TINY)))
+    assert not [item for item in here.disk.items if "download" in item[0]]
+    assert [item for item in far.disk.items if "download" in item[0]]
+
+
 def test_when_no_one_change_suffices_several_are_offered_together() -> None:
     fixed = {"micro_batch": 32, "batch_size": 32, "gradient_checkpointing": False, "packing": False}
     made = plan(QWEN7B, "RTX 3060", model={"quantization": "none"}, training=fixed)

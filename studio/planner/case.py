@@ -29,7 +29,7 @@ class Case:
     rows: Rows
     name: str
     license: str | None = None
-    cached: bool = False  # the weights of a hub model are on this machine
+    cached: bool = False  # the weights are on this machine
     earlier_runs: tuple[RunMeasurement, ...] = ()
     """Earlier runs that were measured, newest first."""
 

@@ -38,7 +38,7 @@ def merges(target: AnyTarget) -> bool:
 def disk_of(spec: ResolvedSpec, case: Case, trained: int, teacher: TeacherEstimate | None = None) -> Disk:
     """Bytes of the download, the encoded data, the checkpoints, the adapter and each export, and what is free."""
     every = case.dims.parameters
-    local = spec.model.name == "starter" or case.cached or Path(spec.model.name).expanduser().exists()
+    local = case.cached or Path(spec.model.name).expanduser().exists()
     tokens = case.rows.tokens + int(case.rows.held_out.sum())
     checkpoints = CHECKPOINTS * (4 * trained + optimizer_bytes(trained, spec.training.optimizer))
     items = [

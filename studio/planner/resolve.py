@@ -78,7 +78,7 @@ def resolve(
         rows,
         spec.model.hub_id or spec.model.name,
         getattr(base_model, "license", None),
-        getattr(base_model, "cached", False),
+        bool(getattr(base_model, "cached", False) or getattr(base_model, "local", False)),
         tuple(history),
     )
     refusals.refuse_exports(spec, case)
