@@ -82,18 +82,15 @@ def _try_on_gpu(model: LossModel, micro: MicroBatch) -> None:
     _try(model, "fused_norms", micro, lambda: _use_norms(model), lambda: model.norms.undo())
     _try(model, "triton_kernels", micro, lambda: _use_kernels(model), lambda: _leave_kernels(model))
     if model.job.offloads:
-        inputs = offloading.LayerInputs()
-        undo = recomputing.by(model.base, inputs.checkpoint)
-        undo()
-        _try(model, "activation_offloading", micro, lambda: _use(recomputing.by, model.base, inputs.checkpoint), undo)
-        if not inputs.out and "activation_offloading" not in model.left:
-            undo()
-            model.left["activation_offloading"] = "no input of a layer went to RAM: too little is free, or it comes another way"
+        inputs, field, own = offloading.LayerInputs(), "activation_offloading", recomputing.function(model.base)
+        _try(model, field, micro, lambda: recomputing.use(model.base, inputs.checkpoint), lambda: _keep_inputs(model, own))
+        if not inputs.out and field not in model.left:
+            _keep_inputs(model, own)
+            model.left[field] = "no input of a layer went to RAM: too little is free, or it comes another way"
 
 
-def _use(put: Callable[..., object], *values: object) -> str:
-    put(*values)
-    return ""
+def _keep_inputs(model: LossModel, own: Callable[..., object]) -> None:
+    recomputing.use(model.base, own)
 
 
 def _try(model: LossModel, field: str, micro: MicroBatch, use: Callable[[], str], undo: Callable[[], None]) -> None:

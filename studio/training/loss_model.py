@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import torch
 
     from studio.training.head import LossKernel
-    from studio.training.offloading import LayerInputs
 
 
 class LossModel:
@@ -46,7 +45,6 @@ class LossModel:
         self.fusion = fusing.Fusion()
         self.norms = norms.Norms()
         self.loss_kernel: LossKernel | None = None
-        self.inputs_in_ram: LayerInputs | None = None
         self.left: dict[str, str] = {}
         """Optimizations by field that were tried and are not used, with the reason."""
         self.noise = noise.Noise(base.get_input_embeddings(), job.training.neftune)

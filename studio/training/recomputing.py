@@ -30,17 +30,19 @@ def disable(base: PreTrainedModel) -> None:
         torch.accelerator.empty_host_cache()
 
 
-def by(base: PreTrainedModel, function: Callable[..., object]) -> Callable[[], None]:
-    """Let layers be checkpointed by `function`; the call that undoes it."""
-    own = {module: module.__dict__[FUNCTION] for module in base.modules() if FUNCTION in module.__dict__}
-    for module in own:
-        module.__dict__[FUNCTION] = function
+def function(base: PreTrainedModel) -> Callable[..., object]:
+    """What the layers of `base` are checkpointed with."""
+    from torch.utils.checkpoint import checkpoint
 
-    def undo() -> None:
-        for module, before in own.items():
-            module.__dict__[FUNCTION] = before
+    return next((module.__dict__[FUNCTION] for module in base.modules() if FUNCTION in module.__dict__), checkpoint)
 
-    return undo
+
+def use(base: PreTrainedModel, function: Callable[..., object]) -> str:
+    """Let layers be checkpointed by `function`. Gives no reason why they could not."""
+    for module in base.modules():
+        if FUNCTION in module.__dict__:
+            module.__dict__[FUNCTION] = function
+    return ""
 
 
 @contextlib.contextmanager

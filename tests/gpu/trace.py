@@ -127,7 +127,7 @@ def trace(
         if every:
             recomputing.enable(base, every)
             if offload:
-                recomputing.by(base, offloading.LayerInputs().checkpoint)
+                recomputing.use(base, offloading.LayerInputs().checkpoint)
         model.train()
         transform = head.logit_transform(base.config)
         scored, targets = torch.zeros(tokens, dtype=torch.long), torch.zeros(tokens, dtype=torch.long)
