@@ -144,7 +144,9 @@ def _use_kernels(model: LossModel) -> str:
     dtype = model.base.get_output_embeddings().weight.dtype
     if reason := kernels.tried(model.job.device, dtype):
         return reason
-    model.loss_kernel = kernels.losses
+    from studio.training import rotary
+
+    model.loss_kernel, model.rotary = kernels.losses, rotary.fuse(model.model, kernels)
     for gated in model.fusion.gated:
         gated.act.kernels = kernels if gated.act.name in kernels.ACTIVATIONS else None
     return ""
@@ -152,6 +154,8 @@ def _use_kernels(model: LossModel) -> str:
 
 def _leave_kernels(model: LossModel) -> None:
     model.loss_kernel = None
+    if model.rotary is not None:
+        model.rotary.undo()
     for gated in model.fusion.gated:
         gated.act.kernels = None
 

@@ -137,6 +137,48 @@ def gated_back(
     _started(_gate_back, grid)(slope, gate, up, *outs, width, gate.stride(0), outs[0].stride(0), ACTIVATIONS[act], BLOCK)
 
 
+@triton.jit
+def _rotate(
+    x, cos, sin, out, tokens, heads, half, x_batch, x_token, x_head, out_batch, out_token, out_head, turn_batch, turn_token,
+    BACK: tl.constexpr, HEADS: tl.constexpr, HALF: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0).to(tl.int64)
+    batch, token = row // tokens, row % tokens
+    head, place = tl.arange(0, HEADS)[:, None], tl.arange(0, HALF)[None, :]
+    inside = (head < heads) & (place < half)
+    turn = batch * turn_batch + token * turn_token + place
+    first_cos = tl.load(cos + turn, mask=place < half, other=0.0).to(tl.float32)
+    second_cos = tl.load(cos + turn + half, mask=place < half, other=0.0).to(tl.float32)
+    first_sin = tl.load(sin + turn, mask=place < half, other=0.0).to(tl.float32)
+    second_sin = tl.load(sin + turn + half, mask=place < half, other=0.0).to(tl.float32)
+    x += batch * x_batch + token * x_token + head * x_head + place
+    out += batch * out_batch + token * out_token + head * out_head + place
+    first = tl.load(x, mask=inside, other=0.0).to(tl.float32)
+    second = tl.load(x + half, mask=inside, other=0.0).to(tl.float32)
+    kind = out.dtype.element_ty
+    straight, other = (first * first_cos).to(kind).to(tl.float32), (second * second_cos).to(kind).to(tl.float32)
+    if BACK:
+        crossed, back = (second * second_sin).to(kind).to(tl.float32), (first * first_sin).to(kind).to(tl.float32)
+    else:
+        crossed, back = -(second * first_sin).to(kind).to(tl.float32), -(first * second_sin).to(kind).to(tl.float32)
+    tl.store(out, (straight + crossed).to(kind), mask=inside)
+    tl.store(out + half, (other - back).to(kind), mask=inside)
+
+
+def rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, back: bool) -> torch.Tensor:
+    """x [batch, heads, tokens, width] turned by cos and sin [batch or 1, tokens, width]; `back`: the gradient of x from that of
+    what was turned."""
+    out, (batch, heads, tokens, width) = torch.empty_like(x), x.shape
+    if x.stride(-1) != 1:
+        x = x.contiguous()
+    _started(_rotate, (batch * tokens,))(
+        x, cos, sin, out, tokens, heads, width // 2, x.stride(0), x.stride(2), x.stride(1), out.stride(0), out.stride(2),
+        out.stride(1), cos.stride(0) if len(cos) > 1 else 0, cos.stride(1),
+        back, triton.next_power_of_2(heads), triton.next_power_of_2(width // 2),
+    )  # fmt: skip
+    return out
+
+
 def tried(device: str, dtype: torch.dtype) -> str:
     """Why the kernels cannot be used here; empty if each was compiled and ran. `Any` error of a compiler is a reason."""
     from studio.training.head import LogitTransform
@@ -146,6 +188,7 @@ def tried(device: str, dtype: torch.dtype) -> str:
         losses(numbers.clone(), torch.zeros(2, dtype=torch.long, device=device), LogitTransform(), True)
         gated(numbers, numbers, "silu", numbers.clone())
         gated_back(numbers, numbers, numbers, "silu", (numbers.clone(), numbers.clone()))
+        rotated(numbers.view(1, 1, 2, 8), numbers[None], numbers[None], back=False)
         if device == "cuda":
             torch.cuda.synchronize()
     except (torch.OutOfMemoryError, torch.AcceleratorError):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import torch
 
     from studio.training.head import LossKernel
+    from studio.training.rotary import Rotary
 
 
 class LossModel:
@@ -45,6 +46,7 @@ class LossModel:
         self.fusion = fusing.Fusion()
         self.norms = norms.Norms()
         self.loss_kernel: LossKernel | None = None
+        self.rotary: Rotary | None = None
         self.left: dict[str, str] = {}
         """Optimizations by field that were tried and are not used, with the reason."""
         self.noise = noise.Noise(base.get_input_embeddings(), job.training.neftune)
@@ -225,6 +227,8 @@ class LossModel:
         """Give the base back as it came: no adapter, its own forward, attention and gradient settings."""
         self.fusion.undo()
         self.norms.undo()
+        if self.rotary is not None:
+            self.rotary.undo()
         self.noise.remove()
         self.model.unload()
         score_head.remove(self.base)

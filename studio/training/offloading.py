@@ -57,7 +57,7 @@ class LayerInputs:
         self.out = 0
         """Tensors that went to RAM."""
 
-    def checkpoint(self, function: Callable[..., Any], *inputs: Any) -> Any:
+    def checkpoint(self, function: Callable[..., Any], *inputs: object) -> Any:
         """What `torch.utils.checkpoint.checkpoint` gives, with the tensors among `inputs` waiting in RAM."""
         from torch.autograd.graph import saved_tensors_hooks
         from torch.utils.checkpoint import checkpoint

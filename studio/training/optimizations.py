@@ -41,7 +41,12 @@ def decide(
     return [
         fused(adapter, quantization),
         _on_gpu("fused_norms", device, "one kernel a norm, which rounds once", "several kernels, and more is kept"),
-        _on_gpu("triton_kernels", device, "loss and gate in one kernel each, where Triton runs", "several kernels each"),
+        _on_gpu(
+            "triton_kernels",
+            device,
+            "loss, gates and rotary embeddings in one kernel each, where Triton runs",
+            "several kernels each",
+        ),
         Optimization("loss_on_labels_only", True, "only trained tokens are scored", "a score for every token and word is kept"),
         Optimization("varlen_attention", True, "each row attends to itself alone", "one mask of all tokens by all tokens"),
         _shared(adapter, training),

@@ -149,8 +149,8 @@ class Training(Section, frozen=True):
     """Compute each root mean square norm in one kernel, which rounds once where the model's own rounds twice. Empty: on a GPU,
     wherever loss and gradient stay the same."""
     triton_kernels: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Triton kernels")
-    """Compute the loss of a piece, and the gate of a feed-forward, in one kernel each. Empty: on a GPU, where Triton runs and
-    loss and gradient stay the same."""
+    """Compute the loss of a piece, gates and rotary embeddings in one kernel each. Empty: on a GPU, where Triton runs and loss
+    and gradient stay the same."""
     loss_on_labels_only: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Loss on labels only")
     """Score only the tokens that are trained, a piece at a time. Empty: wherever it gives the model's exact losses."""
     varlen_attention: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Variable-length attention")

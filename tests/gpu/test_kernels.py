@@ -90,17 +90,64 @@ def test_the_kernel_opens_a_gate_as_torch_does_and_goes_back(kernels: Any, dtype
         torch.testing.assert_close(given, expected, rtol=2 * NEAR[dtype], atol=max(2e-5, 2 * NEAR[dtype]))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_kernel_turns_queries_and_keys_as_transformers_does_and_goes_back(kernels: Any, dtype: str) -> None:
+    import torch
+    from transformers.models.llama import modeling_llama as llama
+
+    from studio.training import rotary
+
+    torch.manual_seed(0)
+    own = llama.apply_rotary_pos_emb
+    kind = getattr(torch, dtype)
+    cos, sin = (torch.randn(1, 5, 48).to(kind) for _ in range(2))
+    made = [torch.randn(2, 5, heads, 48).to(kind) for heads in (6, 2)]  # as projections lay them out: tokens before heads
+    outer = [torch.randn(2, heads, 5, 48).to(kind) for heads in (6, 2)]
+    found = []
+    for rotate in (own, rotary._by_kernel(own, kernels)):
+        given = [part.clone().requires_grad_() for part in made]
+        q, k = (part.transpose(1, 2) for part in given)
+        turned = rotate(q, k, cos, sin)
+        torch.autograd.backward(turned, outer)
+        found.append([*turned, *(part.grad for part in given)])
+    for expected, actual in zip(*found, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=2 * NEAR[dtype], atol=2 * NEAR[dtype])
+
+
+def test_rotary_embeddings_are_known_by_what_they_give_and_put_back(kernels: Any, tmp_path: Path) -> None:
+    from transformers.models.cohere import modeling_cohere as cohere
+    from transformers.models.llama import modeling_llama as llama
+    from transformers.models.phi import modeling_phi as phi
+
+    from studio.training import rotary
+
+    assert rotary._gives_the_formula(llama.apply_rotary_pos_emb)
+    assert rotary._gives_the_formula(phi.apply_rotary_pos_emb)
+    assert not rotary._gives_the_formula(cohere.apply_rotary_pos_emb), "it turns neighbours against each other"
+    own = llama.apply_rotary_pos_emb
+    from transformers import AutoModelForCausalLM
+
+    from tests.tiny import make_model
+
+    model = AutoModelForCausalLM.from_pretrained(make_model(tmp_path / "model"))
+    fused = rotary.fuse(model, kernels)
+    assert llama.apply_rotary_pos_emb is not own
+    fused.undo()
+    assert llama.apply_rotary_pos_emb is own
+
+
 COMPILE = """
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 from studio.training import kernels
 
 numbers = {"losses": "*fp32", "targets": "*i64", "scale": "fp32", "cap": "fp32"}
-constants = {"CAPPED": True, "WANTED": True, "KIND": 1, "BLOCK": 1024}
-sizes = {"words", "width", "stride", "out_stride"}
+constants = {"CAPPED": True, "WANTED": True, "KIND": 1, "BLOCK": 1024, "BACK": True, "HEADS": 32, "HALF": 64}
+sizes = {"words", "width", "stride", "out_stride", "tokens", "heads", "half"}
+sizes |= {f"{name}_{part}" for name in ("x", "out", "turn") for part in ("batch", "token", "head")}
 for capability in (75, 80, 86, 89, 90, 120):
     wide = "*fp16" if capability < 80 else "*bf16"
-    for kernel in (kernels._loss, kernels._gate, kernels._gate_back):
+    for kernel in (kernels._loss, kernels._gate, kernels._gate_back, kernels._rotate):
         names = kernel.arg_names
         signature = {
             name: "constexpr" if name in constants else "i32" if name in sizes else numbers.get(name, wide) for name in names
@@ -139,6 +186,14 @@ def trained(tiny_model: Path, tmp_path: Path, gpu: Counter[str], monkeypatch: py
     return run
 
 
+def _counted(own: Callable[..., Any], called: Counter[str], name: str) -> Callable[..., Any]:
+    def call(*values: Any, **named: Any) -> Any:
+        called[name] += 1
+        return own(*values, **named)
+
+    return call
+
+
 @pytest.mark.parametrize("lever", ["triton_kernels", "fused_norms"])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_a_run_with_either_goes_as_one_without(
@@ -147,16 +202,15 @@ def test_a_run_with_either_goes_as_one_without(
     import torch
 
     called: Counter[str] = Counter()
-    for name in ("losses", "gated", "gated_back"):
-        own = getattr(kernels, name)
-        monkeypatch.setattr(kernels, name, lambda *values, name=name, own=own: (called.update([name]), own(*values))[1])
+    for name in ("losses", "gated", "gated_back", "rotated"):
+        monkeypatch.setattr(kernels, name, _counted(getattr(kernels, name), called, name))
     fused = torch.ops.aten._fused_rms_norm
-    monkeypatch.setattr(torch.ops.aten, "_fused_rms_norm", lambda *values: (called.update(["norm"]), fused(*values))[1])
+    monkeypatch.setattr(torch.ops.aten, "_fused_rms_norm", _counted(fused, called, "norm"))
     _, plain, _ = trained("plain", gradient_checkpointing=checkpointing)
     assert not called
     _, losses, said = trained("lever", gradient_checkpointing=checkpointing, **{lever: True})
     assert losses == pytest.approx(plain, rel=5e-3)
-    assert called.keys() == ({"losses", "gated", "gated_back"} if lever == "triton_kernels" else {"norm"})
+    assert called.keys() == ({"losses", "gated", "gated_back", "rotated"} if lever == "triton_kernels" else {"norm"})
     assert not [line for line in said if lever in line]
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from studio.training import offloading
-from tests.gpu import streams
 from tests.gpu.test_training import base
 from tests.training.kit import Memory, make_job, weights
 
@@ -128,6 +127,8 @@ def test_ram_is_given_back_when_a_graph_is_dropped_without_a_backward_pass(gpu: 
 def test_the_pretend_gpu_shows_a_copy_that_nothing_orders(
     trained: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, omitted: str
 ) -> None:
+    from tests.gpu import streams
+
     kept, _ = trained("kept", activation_offloading=False)
     if omitted == "leaving":
         monkeypatch.setattr(offloading.LayerInputs, "_let_go", lambda self, most: self.leaving.clear())

@@ -102,11 +102,11 @@ def test_a_layer_keeps_to_its_budget_of_kernels(name: str) -> None:
     assert again.head <= 150
 
 
-@pytest.mark.parametrize(("name", "moved"), [(MODELS[0], 0.67), (MODELS[2], 0.6)])
-def test_norms_gates_and_the_loss_in_one_kernel_each_move_a_third_less(name: str, moved: float) -> None:
+@pytest.mark.parametrize(("name", "moved"), [(MODELS[0], 0.6), (MODELS[2], 0.55)])
+def test_norms_gates_rotary_embeddings_and_the_loss_in_one_kernel_each_move_two_fifths_less(name: str, moved: float) -> None:
     apart, at_once = (traced(name, 4096, 2, 1, False, kernels) for kernels in (False, True))
     assert at_once.moved <= moved * apart.moved
     assert at_once.peak < apart.peak
-    assert at_once.forward <= 71
-    assert at_once.backward <= 191
+    assert at_once.forward <= 63
+    assert at_once.backward <= 167
     assert at_once.head <= 63

@@ -94,7 +94,7 @@ def trace(
     kernels: norms, gates and the loss of a chunk are one kernel each.
     """
     libraries.import_heavy()
-    from studio.training import adapters, attention, fusing, head, norms, offloading, recomputing
+    from studio.training import adapters, attention, fusing, head, norms, offloading, recomputing, rotary
     from studio.training.settings import ResolvedAdapter
 
     watch = _Watch()
@@ -121,6 +121,7 @@ def trace(
         fusion = fusing.fuse(model, layers)
         if kernels:
             norms.fuse(base)
+            stack.callback(rotary.fuse(base, _Kernels(watch)).undo)  # pyright: ignore[reportArgumentType]
             stack.enter_context(mock.patch.object(torch.ops.aten, "_fused_rms_norm", _Kernels(watch).norm))
             for gated in fusion.gated:
                 gated.act.kernels = _Kernels(watch)
@@ -171,6 +172,11 @@ class _Kernels:
     def norm(self, x: Any, shape: object, weight: Any, epsilon: float) -> tuple[Any]:
         return (_Norm.apply(x, self),)
 
+    def rotated(self, x: Any, cos: Any, sin: Any, back: bool) -> Any:
+        out = torch.empty_like(x)
+        self.one(x, cos, sin, out)
+        return out
+
     def gated(self, gate: Any, up: Any, act: str, out: Any) -> None:
         self.one(gate, up, out)
 
@@ -208,7 +214,7 @@ def _without_data() -> Iterator[None]:
     from bitsandbytes import functional
     from peft.tuners import tuners_utils
 
-    from studio.training import fusing, norms
+    from studio.training import fusing, norms, rotary
 
     # its tables are made once, of real numbers
     functional.quantize_4bit(torch.randn(64, 64), compress_statistics=True, quant_type="nf4")
@@ -218,6 +224,7 @@ def _without_data() -> Iterator[None]:
         mock.patch.object(fusing, "_same", lambda gated, module: True),
         mock.patch.object(fusing, "_kind", lambda act: "silu"),
         mock.patch.object(norms, "_gives_the_formula", lambda module, epsilon: True),
+        mock.patch.object(rotary, "_gives_the_formula", lambda own: True),
         mock.patch.dict(memory.LOGITS_PER_CHUNK, cpu=memory.LOGITS_PER_CHUNK["cuda"]),
     ):
         yield
