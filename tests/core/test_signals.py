@@ -14,11 +14,12 @@ import pytest
 from studio.core.signals import heard_as_interrupt
 
 WORK = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from studio.cli.progress import Progress
 from studio.core.files import folder_aside
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # of tests that were begun by nohup it is ignored
 with Progress(), folder_aside(Path(sys.argv[1]) / "merged-4bit") as aside:
     (aside / "model.safetensors").write_text("half")
     print("begun", flush=True)
