@@ -171,13 +171,16 @@ def test_a_run_that_is_asked_to_stop_leaves_no_export(source: Source, probe: Pro
     assert listing(here.exports) == set()
 
 
-def test_what_a_killed_export_left_is_swept_by_the_next_one_and_by_no_other_kind(source: Source, tmp_path: Path) -> None:
+def test_what_killed_exports_left_is_swept_by_the_next_of_any_kind_and_what_is_being_made_stays(
+    source: Source, tmp_path: Path
+) -> None:
     here = elsewhere(source, tmp_path)
-    for name in (".adapter.0123abcd", ".merged.0123abcd"):  # killed at its last step: whole, and without its name
+    for name in (".adapter.0123abcd", ".merged.0123abcd", ".onnx.0123abcd"):  # killed at its last step: whole, without its name
         (here.exports / name).mkdir(parents=True)
         (here.exports / name / "model.safetensors").write_bytes(b"x" * 1000)
-    export(AdapterTarget(), here, Probe([]), Silent())
-    assert listing(here.exports) == {"adapter", ".reference", ".merged.0123abcd"}
+    with locks.hold(here.exports / ".onnx.lock", remove=True):
+        export(AdapterTarget(), here, Probe([]), Silent())
+        assert listing(here.exports) - {".onnx.lock"} == {"adapter", ".reference", ".onnx.0123abcd"}
 
 
 def test_two_processes_do_not_make_one_export_at_once(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
