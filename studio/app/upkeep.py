@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.app import damage, runs
-from studio.core.files import bytes_in, read_json
+from studio.core.files import ASIDE, bytes_in, read_json
 from studio.core.text import plural, size
 from studio.export import leftovers
 from studio.hardware.doctor import Finding
@@ -31,7 +31,7 @@ OPTIONAL = ("exports", "models", "damaged")
 """Kinds that are deleted only if they are asked for by name: somebody may still want them."""
 
 
-_ASIDE = re.compile(r"\.(deleted-.+|(preparing|pruning|minilm|smollm2)-\w+|.+\.[0-9a-f]{8}|.+\.old\.\w{8})")
+_ASIDE = re.compile(rf"\.deleted-.+|\.(preparing|pruning|minilm|smollm2)-\w+|{ASIDE}")
 """Hidden names under which files and folders are written or on their way out."""
 
 

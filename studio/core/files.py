@@ -126,6 +126,10 @@ def read_json_lines(path: Path, start: int = 0) -> Iterator[Any]:
             yield json.loads(line)
 
 
+ASIDE = r"\.(?P<target>.+?)\.(?:[0-9a-f]{8}|old\.\w{8})"
+"""The names of what is written, or was moved, aside of `target`: a regular expression."""
+
+
 @contextlib.contextmanager
 def folder_aside(target: Path) -> Generator[Path]:
     """A new folder beside `target` that becomes `target` when the block ends well, and vanishes when it does not."""

@@ -9,10 +9,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from studio.core.files import ASIDE
 from studio.processes import locks
-
-_ASIDE = re.compile(r"\.(?P<folder>.+?)(\.failed)?\.([0-9a-f]{8}|old\.\w{8})")
-"""How `folder_aside` names the folder that an export is written into, and where it puts the earlier one meanwhile."""
 
 
 def lock_of(folder: Path) -> Path:
@@ -45,6 +43,6 @@ def sweep(folder: Path) -> None:
 def _aside(exports: Path) -> Iterator[tuple[Path, Path]]:
     """Folders of exports under way or abandoned, each with the export it is written for."""
     for left in exports.glob(".*"):
-        name = _ASIDE.fullmatch(left.name)
+        name = re.fullmatch(ASIDE, left.name)
         if name and left.is_dir():
-            yield left, exports / name["folder"]
+            yield left, exports / name["target"].removesuffix(".failed")

@@ -30,15 +30,13 @@ class Peak:
 class Work:
     """CPU seconds of making and verifying an export.
 
-    fixed: libraries and processes. layer: for each decoder layer, as tracing takes; layers_squared: for each pair of them, as
-    a later layer's trace looks at the earlier ones. columns: for each thousand inputs of its linear layers, as GPTQ rounds them
-    one by one. weights: for a billion weights, as converting takes. token: for each thousand tokens that are answered, with a
-    billion weights.
+    fixed: libraries and processes. layer: for each decoder layer, as tracing takes. columns: for each thousand inputs of its
+    linear layers, as GPTQ rounds them one by one. weights: for a billion weights, as converting takes. token: for each thousand
+    tokens that are answered, with a billion weights.
     """
 
     fixed: float
     layer: float = 0.0
-    layers_squared: float = 0.0
     columns: float = 0.0
     weights: float = 0.0
     token: float = 0.0
@@ -46,9 +44,12 @@ class Work:
     def seconds(self, dims: ModelDims, tokens: int) -> float:
         """CPU seconds where it was measured, for a base of these dimensions that answers so many tokens."""
         billions = dims.parameters / 1e9
-        traced = self.layer * dims.layers + self.layers_squared * dims.layers**2
-        rounded = self.columns * dims.layers * sum(inputs for inputs, _ in dims.linears.values()) / 1000
-        return self.fixed + traced + rounded + billions * (self.weights + self.token * tokens / 1000)
+        columns = sum(inputs for inputs, _ in dims.linears.values()) / 1000
+        return (
+            self.fixed
+            + dims.layers * (self.layer + self.columns * columns)
+            + billions * (self.weights + self.token * tokens / 1000)
+        )
 
 
 REFERENCE = Work(0.7, weights=15, token=95)

@@ -35,7 +35,7 @@ DELTA_CHUNK = 64
 STREAM = 3.5
 """Hidden states that a further stream keeps in a layer, to be predicted and corrected (Gemma 3n)."""
 OFFLOADED = 3
-"""Inputs of layers on the GPU at a time where they wait in RAM: one in use, one on its way, and the first of a copy."""
+"""Inputs of layers on the GPU at a time where they wait in RAM: the one in use, and those on their way."""
 LOGITS_PER_CHUNK = {"cpu": 1 << 24, "cuda": 1 << 26}
 """Logits made at once: the head and its loss work through the scored tokens in chunks (as `studio.training.head`)."""
 

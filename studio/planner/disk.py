@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from studio.export.targets import AnyTarget
 from studio.hardware.memory import optimizer_bytes
 from studio.planner.case import Case
@@ -38,11 +36,10 @@ def merges(target: AnyTarget) -> bool:
 def disk_of(spec: ResolvedSpec, case: Case, trained: int, teacher: TeacherEstimate | None = None) -> Disk:
     """Bytes of the download, the encoded data, the checkpoints, the adapter and each export, and what is free."""
     every = case.dims.parameters
-    local = case.cached or Path(spec.model.name).expanduser().exists()
     tokens = case.rows.tokens + int(case.rows.held_out.sum())
     checkpoints = CHECKPOINTS * (4 * trained + optimizer_bytes(trained, spec.training.optimizer))
     items = [
-        ("base model (download)", 0 if local else own_width(case) * every),
+        ("base model (download)", 0 if case.cached else own_width(case) * every),
         ("encoded data", TOKEN * tokens),
         ("checkpoints", checkpoints),
         ("adapter", 4 * trained),

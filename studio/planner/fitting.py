@@ -165,6 +165,8 @@ def _candidates(spec: RunSpec, case: Case, length: int, offload: bool = False) -
     packing = training.packing if training.packing is not None else case.spread > WORTH_PACKING or case.rows.answers > 1
     for quantization in held:
         for every in recomputing.choices(spec, case.dims.layers):
+            if offload and not every:  # nothing waits where nothing is computed again
+                continue
             for unpack in recomputing.unpacking(spec, quantization, every):
                 for micro in micros:
                     yield candidate(spec, case, quantization, every, micro, length, packing, unpack, offload)

@@ -31,6 +31,14 @@ APART = 0.2
 
 
 @dataclass(frozen=True)
+class _Step:
+    """Loss of the probe rows together, and the adapter's gradient, in RAM."""
+
+    loss: float
+    gradient: list[torch.Tensor]
+
+
+@dataclass(frozen=True)
 class _Expected:
     """What the model's own forward and backward pass gives for the probe rows."""
 
@@ -79,62 +87,67 @@ def _fuse(model: LossModel, layers: list[list[Any]], rows: list[Item], expected:
 
 def _try_on_gpu(model: LossModel, micro: MicroBatch) -> None:
     """Use what serves a GPU alone, each unless it is off, does not run, or changes a training step."""
-    _try(model, "fused_norms", micro, lambda: _use_norms(model), lambda: model.norms.undo())
-    _try(model, "triton_kernels", micro, lambda: _use_kernels(model), lambda: _leave_kernels(model))
+    step = _step(model, micro)
+    step = _try(model, "fused_norms", micro, step, lambda: _use_norms(model), lambda: model.norms.undo())
+    step = _try(model, "triton_kernels", micro, step, lambda: _use_kernels(model), lambda: _leave_kernels(model))
     if model.job.offloads:
         inputs, field, own = offloading.LayerInputs(), "activation_offloading", recomputing.function(model.base)
-        _try(model, field, micro, lambda: recomputing.use(model.base, inputs.checkpoint), lambda: _keep_inputs(model, own))
+
+        def undo() -> None:
+            recomputing.use(model.base, own)
+
+        _try(model, field, micro, step, lambda: recomputing.use(model.base, inputs.checkpoint), undo)
         if not inputs.out and field not in model.left:
-            _keep_inputs(model, own)
+            undo()
             model.left[field] = "no input of a layer went to RAM: too little is free, or it comes another way"
 
 
-def _keep_inputs(model: LossModel, own: Callable[..., object]) -> None:
-    recomputing.use(model.base, own)
-
-
-def _try(model: LossModel, field: str, micro: MicroBatch, use: Callable[[], str], undo: Callable[[], None]) -> None:
+def _try(
+    model: LossModel, field: str, micro: MicroBatch, before: _Step, use: Callable[[], str | None], undo: Callable[[], None]
+) -> _Step:
     """Use what a field of `training` stands for, unless that is off, cannot be (`use` gives the reason), or changes loss or
-    gradient of a training step."""
+    gradient of a training step. Returns that step as it is from then on."""
     if not getattr(model.job.training, field):
-        return
-    before = _step(model, micro)
-    if reason := use() or _changed(model, micro, *before):
+        return before
+    reason, after = use(), None
+    if not reason:
+        after, reason = _tried(lambda: _step(model, micro))
+    if after is not None:
+        reason = _changed(model, micro, before, after)
+    if after is None or reason:
         undo()
-        model.left[field] = reason
+        model.left[field] = reason or ""
+        return before
+    return after
 
 
-def _step(model: LossModel, micro: MicroBatch) -> tuple[float, list[torch.Tensor]]:
-    """Loss and gradient as training computes them, layers again where it does so; the gradient in RAM."""
+def _step(model: LossModel, micro: MicroBatch) -> _Step:
+    """A training step as it is computed now, layers again where training does so."""
     import torch
 
     with recomputing.training_again(model.model), torch.no_grad():
         loss = model.loss(micro).item()
     with recomputing.training_again(model.model):
-        return loss, [part.cpu() for part in model.gradient([micro])]
+        return _Step(loss, [part.cpu() for part in model.gradient([micro])])
 
 
-def _changed(model: LossModel, micro: MicroBatch, loss: float, gradient: list[torch.Tensor]) -> str:
-    """Why a training step is another one than before; empty if it is not."""
-    step, reason = _tried(lambda: _step(model, micro))
-    if step is None:
-        return reason
-    exact = model.job.dtype == "fp32"
-    if not abs(step[0] - loss) <= (1e-3 if exact else 2e-2) * max(micro.scored.size, abs(loss)):
-        return f"its loss differs ({step[0]:.3g} instead of {loss:.3g})"
-    apart = _norm([(one - other).norm() for one, other in zip(gradient, step[1], strict=True)])
-    if not apart <= (2e-3 if exact else APART) * _norm(gradient):
-        return f"its gradient differs (by {apart:.3g}, of {_norm(gradient):.3g})"
+def _changed(model: LossModel, micro: MicroBatch, before: _Step, after: _Step) -> str:
+    """How a training step differs from before; empty if it does not."""
+    if not abs(after.loss - before.loss) <= _loss_tolerance(model, micro.scored.size, before.loss):
+        return f"its loss differs ({after.loss:.3g} instead of {before.loss:.3g})"
+    apart = _norm([(one - other).norm() for one, other in zip(before.gradient, after.gradient, strict=True)])
+    size = _norm(before.gradient)
+    if not apart <= (2e-3 if model.job.dtype == "fp32" else APART) * size:
+        return f"its gradient differs (by {apart:.3g}, of {size:.3g})"
     return ""
 
 
-def _use_norms(model: LossModel) -> str:
+def _use_norms(model: LossModel) -> None:
     model.norms = norms.fuse(model.model)
-    return ""
 
 
 def _use_kernels(model: LossModel) -> str:
-    """Why Triton's kernels cannot be used; empty if they are from now on."""
+    """Compute by Triton's kernels; the reason if that cannot be."""
     if os.environ.get("TRITON_INTERPRET") == "1":
         return "TRITON_INTERPRET is set, and interpreted kernels are slow"
     try:
@@ -187,13 +200,12 @@ def _may_share(model: LossModel) -> bool:
 def _difference(model: LossModel, rows: list[Item], expected: _Expected) -> str:
     """Why the path in use may not be trusted; empty if each row's loss is the same beside the others as it is alone, and
     so is the adapter's gradient."""
-    exact = model.job.dtype == "fp32"
 
     def compared() -> str:
         for index, (loss, (ids, _)) in enumerate(zip(expected.losses, rows, strict=True)):
             beside = [(ids, mask & (index == other)) for other, (ids, mask) in enumerate(rows)]
             actual = model.loss(_probe(model, beside)).item()
-            if not abs(actual - loss) <= (1e-3 if exact else 2e-2) * max(len(ids) - 1.0, abs(loss)):
+            if not abs(actual - loss) <= _loss_tolerance(model, len(ids) - 1, loss):
                 return f"its losses differ ({actual:.3g} instead of {loss:.3g})"
         norm = _norm(model.gradient([_probe(model, rows)]))
         if not abs(norm - expected.gradient) <= _gradient_tolerance(model) * expected.gradient:
@@ -214,6 +226,11 @@ def _tried(compute: Callable[[], T]) -> tuple[T | None, str]:
         raise
     except Exception as error:  # models, kernels and compilers each have errors of their own
         return None, shorten(f"{type(error).__name__}: {error}".partition("\n")[0], 200)
+
+
+def _loss_tolerance(model: LossModel, tokens: int, loss: float) -> float:
+    """How far the summed loss of so many tokens may be from the exact one."""
+    return (1e-3 if model.job.dtype == "fp32" else 2e-2) * max(tokens, abs(loss))
 
 
 def _gradient_tolerance(model: LossModel) -> float:

@@ -180,7 +180,7 @@ def rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, back: bool) -
 
 
 def tried(device: str, dtype: torch.dtype) -> str:
-    """Why the kernels cannot be used here; empty if each was compiled and ran. `Any` error of a compiler is a reason."""
+    """Why the kernels cannot be used here; empty if each was compiled and ran."""
     from studio.training.head import LogitTransform
 
     numbers: Any = torch.zeros(2, 8, dtype=dtype, device=device)

@@ -14,11 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from studio.hardware.memory import OFFLOADED
+
 if TYPE_CHECKING:
     import torch
 
 
-LEAVING = 2
+LEAVING = OFFLOADED - 1
 """Tensors that may be on their way to RAM at a time."""
 SPARE = 2 << 30
 """Bytes of RAM that are left free: pinned memory cannot be swapped out."""

@@ -37,12 +37,11 @@ def function(base: PreTrainedModel) -> Callable[..., object]:
     return next((module.__dict__[FUNCTION] for module in base.modules() if FUNCTION in module.__dict__), checkpoint)
 
 
-def use(base: PreTrainedModel, function: Callable[..., object]) -> str:
-    """Let layers be checkpointed by `function`. Gives no reason why they could not."""
+def use(base: PreTrainedModel, function: Callable[..., object]) -> None:
+    """Let layers be checkpointed by `function`."""
     for module in base.modules():
         if FUNCTION in module.__dict__:
             module.__dict__[FUNCTION] = function
-    return ""
 
 
 @contextlib.contextmanager
